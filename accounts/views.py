@@ -1,0 +1,82 @@
+"""Sections 1 and 2 of the API: authentication and profile."""
+
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from accounts import services, sessions, sql
+from accounts import serializers as s
+from zinzino import clock
+from zinzino.api import language
+from zinzino.api.idempotency import idempotent
+from zinzino.api.renderers import Message, raw
+from zinzino.api.schema import operation
+from zinzino.api.views import ApiViewSet, OpenViewSet, Request, Response, said
+
+
+def signed_in(sign_in: services.SignIn, *, with_picture: bool) -> dict[str, Any]:
+    user = sign_in.user
+    picture = {"profile_picture": user.profile_picture} if with_picture else {}
+    return {
+        "user": {"id": user.id, "email": user.email, "full_name": user.full_name}
+        | picture
+        | {"created_at": user.created_at},
+        "token": sign_in.tokens.access,
+        "refresh_token": sign_in.tokens.refresh,
+    }
+
+
+def register_again(view: "RegisterViewSet", request: Request, reference: UUID) -> Response:
+    """The same registration again: a new session for who knows the password (api.md 0)."""
+    form = view.parsed(s.Register, request)
+    client = sessions.Client.of(request._request)
+    sign_in = services.sign_in_again(reference, form["password"], client=client, now=clock.now())
+    return Response(signed_in(sign_in, with_picture=False), status=201)
+
+
+class RegisterViewSet(OpenViewSet):
+    validation_status = 400
+
+    @operation("Create an account", request=s.Register, response=s.SignedIn, status=201, errors=(409,), auth="none")
+    @idempotent(again=register_again)
+    def create(self, request: Request) -> Response:
+        form = self.parsed(s.Register, request)
+        form.setdefault("language", language.of_request(request._request) or "tr")
+        client = sessions.Client.of(request._request)
+        sign_in = services.register(**form, client=client, now=clock.now())
+        response = Response(signed_in(sign_in, with_picture=False), status=201)
+        response.reference = sign_in.user.id  # type: ignore[attr-defined]
+        return response
+
+
+class LoginViewSet(OpenViewSet):
+    @operation("Sign in", request=s.Login, response=s.SignedIn, errors=(401, 403), auth="none")
+    def create(self, request: Request) -> Response:
+        form = self.parsed(s.Login, request)
+        client = sessions.Client.of(request._request)
+        return Response(signed_in(services.login(**form, client=client, now=clock.now()), with_picture=True))
+
+    @operation("Refresh the tokens", request=s.Refresh, response=s.Refreshed, errors=(401,), auth="none")
+    def refresh(self, request: Request) -> Response:
+        token = self.parsed(s.Refresh, request)["refresh_token"]
+        pair = sessions.rotate(token, now=clock.now())
+        return Response({"token": pair.access, "refresh_token": pair.refresh, "expires_in": pair.expires_in})
+
+
+class LogoutViewSet(ApiViewSet):
+    @operation("Sign out of this session", response=Message)
+    def create(self, request: Request) -> Response:
+        services.logout(request.user.session_id, now=clock.now())
+        return said(_("Signed out."))
+
+
+class ProfileViewSet(ApiViewSet):
+    @operation("Your profile", response=s.Profile)
+    def retrieve(self, request: Request) -> Response:
+        return Response(raw(sql.profile(request.user.id)))
+
+    @operation("Change your profile", request=s.ProfileUpdate, response=s.Profile)
+    def update(self, request: Request) -> Response:
+        services.update_profile(request.user.id, self.parsed(s.ProfileUpdate, request), now=clock.now())
+        return Response(raw(sql.profile(request.user.id)))

@@ -1,0 +1,86 @@
+"""Device tokens: issue, use, replacement, revocation (api.md 3)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from structlog.contextvars import bind_contextvars
+
+from devices import sql
+from devices.models import DeviceCredential
+from zinzino import clock
+from zinzino.api.bearer import Kind, bearer, new_device_token, token_hash
+from zinzino.api.errors import NotOwner, Unauthorized, WrongCredentialKind
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCaller:
+    """The dispenser behind a request."""
+
+    id: UUID
+    user_id: UUID
+    device_type: str
+    is_authenticated: bool = True
+
+
+class DeviceTokenAuthentication(BaseAuthentication):
+    """One query by the token's hash; the first use of a new token ends the others."""
+
+    def authenticate(self, request: Request) -> tuple[DeviceCaller, None] | None:
+        found = bearer(request._request)
+        match found.kind:
+            case Kind.NONE:
+                return None
+            case Kind.DEVICE:
+                return living_device(found.token), None
+            case Kind.PERSON:
+                raise WrongCredentialKind
+        raise Unauthorized
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class OwnDeviceOnly(BasePermission):
+    """A dispenser speaks for itself alone: the id in the path must be its own."""
+
+    def has_permission(self, request: Request, view: object) -> bool:
+        own = request.user
+        if own is not None and request.parser_context["kwargs"].get("device_id") not in (None, own.id):
+            raise NotOwner
+        return own is not None
+
+
+def living_device(token: str) -> DeviceCaller:
+    row = sql.living_credential(token_hash(token))
+    if row is None:
+        raise Unauthorized
+    credential_id, first_used_at, device_id, user_id, device_type = row
+    if first_used_at is None:
+        adopt(credential_id, device_id, now=clock.now())
+    bind_contextvars(device=str(device_id))
+    return DeviceCaller(device_id, user_id, device_type)
+
+
+@transaction.atomic
+def adopt(credential_id: int, device_id: UUID, *, now: datetime) -> None:
+    """The dispenser has shown that it holds the new token: the older ones end at once."""
+    living = DeviceCredential.objects.filter(device_id=device_id, ended_at=None)
+    if living.filter(pk=credential_id, first_used_at=None).update(first_used_at=now):
+        living.filter(pk__lt=credential_id).update(ended_at=now)
+
+
+@transaction.atomic
+def issue(device_id: UUID, *, now: datetime, revoke_old: bool = False) -> str:
+    """A new token, shown this once. The one in use stays good until the new one is first used;
+    a token that was issued before and never used is replaced."""
+    living = DeviceCredential.objects.filter(device_id=device_id, ended_at=None)
+    stale = living if revoke_old else living.filter(first_used_at=None)
+    stale.update(ended_at=now)
+    token = new_device_token(device_id)
+    DeviceCredential.objects.create(device_id=device_id, token_hash=token_hash(token), created_at=now)
+    return token

@@ -1,0 +1,127 @@
+"""Dispensers: who owns them, what they last reported, what they pour, and how they prove themselves."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+from devices import plans
+
+
+class DeviceType(models.TextChoices):
+    FISH_OIL = "fish_oil"
+    VITAMIN_D = "vitamin_d"
+    KRILL_OIL = "krill_oil"
+    VEGAN = "vegan"
+
+
+class SetupState(models.TextChoices):
+    CREATED = "created"
+    ONLINE = "online"
+
+
+def default_settings() -> dict[str, object]:
+    return {"led": "auto", "volume": 5, "child_lock": False}
+
+
+class Device(models.Model):
+    """One dispenser of one user. The current cup state and the plan live on the row, so that a decision
+    locks and reads one row (iot.md 5)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="devices")
+    device_name = models.CharField(max_length=255)
+    device_type = models.CharField(max_length=50, choices=DeviceType)
+    mac_address = models.CharField(max_length=17, unique=True)
+    serial_number = models.CharField(max_length=100, unique=True)
+    location = models.CharField(max_length=255, null=True)  # noqa: DJ001  (null in the API)
+    is_active = models.BooleanField(default=True)
+    setup_state = models.CharField(max_length=10, choices=SetupState, default=SetupState.CREATED)
+    settings = models.JSONField(default=default_settings)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    # What the dispenser last reported.
+    battery_level = models.PositiveSmallIntegerField(default=100)
+    supplement_level = models.PositiveSmallIntegerField(default=100)
+    # The time of the newest sample that the two levels come from.
+    levels_at = models.DateTimeField(null=True)
+    firmware_version = models.CharField(max_length=50, null=True)  # noqa: DJ001  (null in the API)
+    is_connected = models.BooleanField(default=False)
+    # Exact contact, for presence; the API shows the two columns below, which move at most once a minute.
+    contact_at = models.DateTimeField(null=True)
+    # When silence ends the presence: 2.5 heartbeats, or what the dispenser announced.
+    silent_at = models.DateTimeField(null=True)
+    last_seen = models.DateTimeField(null=True)
+    last_sync = models.DateTimeField(null=True)
+
+    # The current cup state and the times that the decision needs.
+    cup_placed = models.BooleanField(default=False)
+    sensor_reading = models.DecimalField(max_digits=5, decimal_places=2, null=True)
+    last_state_change = models.DateTimeField(null=True)
+    last_event_at = models.DateTimeField(null=True)
+    last_removal_at = models.DateTimeField(null=True)
+    last_dose_event_at = models.DateTimeField(null=True)
+    # Counts the events that were taken: a recorded yes dies with the next one.
+    event_count = models.BigIntegerField(default=0)
+
+    plan = models.JSONField(default=dict)
+    plan_version = models.PositiveIntegerField(default=1)
+    timezone = models.CharField(max_length=50)
+    total_doses_dispensed = models.PositiveIntegerField(default=0)
+    last_decision = models.JSONField(null=True)
+
+    class Meta:
+        db_table = "devices"
+        constraints = (
+            models.CheckConstraint(condition=models.Q(battery_level__lte=100), name="battery_is_percent"),
+            models.CheckConstraint(condition=models.Q(supplement_level__lte=100), name="supplement_is_percent"),
+        )
+        indexes = (
+            models.Index(fields=("user", "created_at"), name="devices_of_user"),
+            models.Index(
+                fields=("silent_at",), condition=models.Q(is_connected=True), name="devices_connected"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.device_name} ({self.serial_number})"
+
+    @property
+    def family(self) -> str:
+        return plans.family_of(self.device_type)
+
+
+class DeviceCredential(models.Model):
+    """A device token, as its hash. Two live while one replaces the other (api.md 3)."""
+
+    id = models.BigAutoField(primary_key=True)
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="credentials")
+    token_hash = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField()
+    first_used_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "device_credentials"
+
+    def __str__(self) -> str:
+        return f"credential {self.pk} of {self.device_id}"
+
+
+class DoseDay(models.Model):
+    """How many doses one device gave on one local day: statistics without reading the log."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    # Without a foreign key: the days stay when the device goes.
+    device_id = models.UUIDField()
+    local_date = models.DateField()
+    doses = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        db_table = "dose_days"
+        constraints = (models.UniqueConstraint(fields=("device_id", "local_date"), name="one_day_per_device"),)
+        indexes = (models.Index(fields=("user", "local_date"), name="dose_days_of_user"),)
+
+    def __str__(self) -> str:
+        return f"{self.device_id} {self.local_date}: {self.doses}"

@@ -1,0 +1,92 @@
+"""What people do with their dispensers."""
+
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_lazy
+
+from devices import credentials, plans
+from devices.models import Device
+from zinzino.api.errors import DuplicateEntry, NotFound, NotOwner
+
+T = TypeVar("T")
+
+
+class DeviceNotFound(NotFound):
+    message = gettext_lazy("Device not found.")
+
+
+class DeviceOfAnother(NotOwner):
+    message = gettext_lazy("You are not authorized to access this device.")
+
+
+class DeviceAlreadyRegistered(DuplicateEntry):
+    message = gettext_lazy("This device is already registered.")
+
+
+def visible(found: tuple[UUID, T] | None, *, to: UUID) -> T:
+    """What was found, where it is the caller's own. Raises DeviceNotFound, DeviceOfAnother."""
+    if found is None:
+        raise DeviceNotFound
+    owner, value = found
+    if owner != to:
+        raise DeviceOfAnother
+    return value
+
+
+def locked(device_id: UUID, *, of: UUID) -> Device:
+    """The user's device, its row locked until the transaction ends."""
+    device = Device.objects.select_for_update().filter(pk=device_id).first()
+    return visible(device and (device.user_id, device), to=of)
+
+
+@transaction.atomic
+def register(user_id: UUID, timezone: str, *, now: datetime, **described: Any) -> tuple[Device, str]:
+    """Add a dispenser to a user's account; answers it with its first token.
+
+    Raises DeviceAlreadyRegistered with `owner: yours|other`.
+    """
+    device = Device(
+        user_id=user_id,
+        plan=plans.default_plan(described["device_type"]),
+        timezone=timezone,
+        created_at=now,
+        updated_at=now,
+        **described,
+    )
+    try:
+        with transaction.atomic():
+            device.save(force_insert=True)
+    except IntegrityError as error:
+        raise already_registered(user_id, device) from error
+    return device, credentials.issue(device.pk, now=now)
+
+
+def already_registered(user_id: UUID, device: Device) -> DeviceAlreadyRegistered:
+    same_serial = Device.objects.filter(serial_number=device.serial_number)
+    same_address = Device.objects.filter(mac_address=device.mac_address)
+    owners = set((same_serial | same_address).values_list("user_id", flat=True))
+    return DeviceAlreadyRegistered(owner="yours" if owners == {user_id} else "other")
+
+
+@transaction.atomic
+def update(device_id: UUID, user_id: UUID, fields: dict[str, Any], *, now: datetime) -> None:
+    device = locked(device_id, of=user_id)
+    if "settings" in fields:
+        fields["settings"] = device.settings | fields["settings"]
+    if fields:
+        Device.objects.filter(pk=device_id).update(**fields, updated_at=now)
+
+
+@transaction.atomic
+def remove(device_id: UUID, user_id: UUID) -> None:
+    """Delete the device: its token ends, MAC and serial are free, past doses stay in the log."""
+    locked(device_id, of=user_id).delete()
+
+
+@transaction.atomic
+def new_token(device_id: UUID, user_id: UUID, *, now: datetime, revoke_old: bool) -> str:
+    locked(device_id, of=user_id)
+    return credentials.issue(device_id, now=now, revoke_old=revoke_old)

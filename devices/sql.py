@@ -1,0 +1,106 @@
+"""The statements of the hot path, one a function, and the shape of a device."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+# The JSON of a plan (api.md 3).
+PLAN_JSON = """(d.plan::jsonb || jsonb_build_object('version', d.plan_version, 'timezone', d.timezone))"""
+
+# The JSON of a device, the same in the list, the details and in sync (mission 3.1, api.md 3).
+DEVICE_FIELDS = f"""
+    'id', d.id, 'user_id', d.user_id, 'device_name', d.device_name, 'device_type', d.device_type,
+    'mac_address', d.mac_address, 'location', d.location, 'battery_level', d.battery_level,
+    'supplement_level', d.supplement_level, 'is_connected', d.is_connected,
+    'last_sync', iso_ms(d.last_sync), 'last_seen', iso_ms(d.last_seen),
+    'firmware_version', d.firmware_version, 'serial_number', d.serial_number,
+    'total_doses_dispensed', d.total_doses_dispensed, 'is_active', d.is_active,
+    'setup_state', d.setup_state, 'plan', {PLAN_JSON}, 'settings', d.settings,
+    'last_decision', d.last_decision, 'created_at', iso_ms(d.created_at), 'updated_at', iso_ms(d.updated_at)"""
+DEVICE_JSON = f"json_build_object({DEVICE_FIELDS})"
+
+# The current cup state (mission 4.3); sync leaves the name out.
+STATE_JSON = """json_build_object(
+    'device_id', d.id, 'cup_placed', d.cup_placed, 'sensor_reading', d.sensor_reading,
+    'last_state_change', iso_ms(d.last_state_change))"""
+NAMED_STATE_JSON = STATE_JSON.replace("'cup_placed'", "'device_name', d.device_name, 'cup_placed'")
+
+# By the unique token_hash and a primary key.
+LIVING_CREDENTIAL = """
+SELECT c.id, c.first_used_at, d.id, d.user_id, d.device_type
+  FROM device_credentials c JOIN devices d ON d.id = c.device_id
+ WHERE c.token_hash = %s AND c.ended_at IS NULL"""
+
+SORTED = {
+    "name": "lower(d.device_name) {order}, d.id",
+    "created_at": "d.created_at {order}, d.id",
+    "battery_level": "d.battery_level {order}, d.id",
+}
+
+# Doses of the last 7 and 30 local days, today included (api.md 3); by the key one_day_per_device.
+DETAILS = f"""
+WITH day AS (SELECT d.*, (%(now)s AT TIME ZONE d.timezone)::date AS today,
+                    (d.created_at AT TIME ZONE d.timezone)::date AS registered
+               FROM devices d WHERE d.id = %(device_id)s),
+     doses AS (SELECT coalesce(sum(s.doses) FILTER (WHERE s.local_date > day.today - 7), 0) AS week,
+                      coalesce(sum(s.doses), 0) AS month
+                 FROM day LEFT JOIN dose_days s
+                   ON s.device_id = day.id AND s.local_date > day.today - 30 AND s.local_date <= day.today)
+SELECT d.user_id, json_build_object({DEVICE_FIELDS},
+    'current_state', json_build_object('cup_placed', d.cup_placed,
+                                       'last_state_change', iso_ms(d.last_state_change)),
+    'statistics', json_build_object(
+        'daily_average', round(doses.month / least(30, greatest(1, d.today - d.registered + 1)), 1),
+        'weekly_total', doses.week, 'monthly_total', doses.month))::text
+  FROM day d, doses"""
+
+
+def living_credential(hashed: str) -> tuple[Any, ...] | None:
+    return _row(LIVING_CREDENTIAL, (hashed,))
+
+
+def devices_of(user_id: UUID, *, sort: str, order: str, include_inactive: bool) -> str:
+    """The JSON list of a user's devices, by the index devices_of_user."""
+    ordering = SORTED[sort].format(order=order)
+    return _text(
+        f"""SELECT coalesce(json_agg({DEVICE_JSON} ORDER BY {ordering}), '[]')::text FROM devices d
+             WHERE d.user_id = %s AND (d.is_active OR %s)""",
+        (user_id, include_inactive),
+    )
+
+
+def device(device_id: UUID) -> tuple[UUID, str] | None:
+    """The owner and the JSON of one device, by its primary key."""
+    return _row(f"SELECT d.user_id, {DEVICE_JSON}::text FROM devices d WHERE d.id = %s", (device_id,))
+
+
+def owner(device_id: UUID) -> tuple[UUID, UUID] | None:
+    """The owner of a device, and its id."""
+    found: tuple[UUID, UUID] | None = _row("SELECT user_id, id FROM devices WHERE id = %s", (device_id,))
+    return found
+
+
+def details(device_id: UUID, *, now: datetime) -> tuple[UUID, str] | None:
+    """The owner and the JSON of one device with its state and statistics."""
+    return _row(DETAILS, {"device_id": device_id, "now": now})
+
+
+def states_of(user_id: UUID) -> str:
+    """The JSON list of the current cup states of a user's active devices."""
+    return _text(
+        f"""SELECT coalesce(json_agg({NAMED_STATE_JSON} ORDER BY d.created_at, d.id), '[]')::text
+              FROM devices d WHERE d.user_id = %s AND d.is_active""",
+        (user_id,),
+    )
+
+
+def _row(statement: str, parameters: Any) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchone()
+
+
+def _text(statement: str, parameters: Any) -> str:
+    return str(_row(statement, parameters)[0])

@@ -1,0 +1,23 @@
+#!/usr/bin/env python
+"""Django's command line, on the servers that the settings name."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+# These commands must work where no server can be reached: linters, builds, help.
+WITHOUT_SERVERS = {"help", "--help", "version", "--version", "openapi", "check", "makemigrations"}
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zinzino.settings")
+    if len(sys.argv) > 1 and sys.argv[1] not in WITHOUT_SERVERS and "--help" not in sys.argv:
+        from zinzino.servers import attach
+
+        attach()
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""What people are told, what they want to be told, and which alerts are open."""
+
+from datetime import time
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from devices.models import Device
+from zinzino import clock
+
+
+class NotificationType(models.TextChoices):
+    REMINDER = "reminder"
+    LOW_BATTERY = "low_battery"
+    LOW_SUPPLEMENT = "low_supplement"
+    ACHIEVEMENT = "achievement"
+    DEVICE_OFFLINE = "device_offline"
+    DOSE_FAILED = "dose_failed"
+    DOSE_MISSED = "dose_missed"
+    DOSE_WARNING = "dose_warning"
+    REFILL_DUE = "refill_due"
+    SECURITY = "security"
+
+
+class Notification(models.Model):
+    """One in-app notification, its text in the owner's language of that moment."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications")
+    # Without a foreign key: what was said of a device stays when the device goes.
+    device_id = models.UUIDField(null=True)
+    type = models.CharField(max_length=50, choices=NotificationType)
+    title = models.CharField(max_length=255)
+    message = models.TextField()
+    is_read = models.BooleanField(default=False)
+    read_at = models.DateTimeField(null=True)
+    metadata = models.JSONField(default=dict)
+    # The same cause announced twice makes one row.
+    dedupe_key = models.CharField(max_length=120)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "notifications"
+        constraints = (models.UniqueConstraint(fields=("user", "dedupe_key"), name="one_row_per_cause"),)
+        indexes = (
+            models.Index(fields=("user", "-created_at", "-id"), name="notifications_newest"),
+            models.Index(
+                fields=("user", "type"), condition=models.Q(is_read=False), name="notifications_unread"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.title}"
+
+
+def default_reminder_times() -> list[time]:
+    return [time(8)]
+
+
+class NotificationSettings(models.Model):
+    """What one person wants to hear of. The database makes the row with the user (migration 0002)."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="notification_settings",
+    )
+    reminder_enabled = models.BooleanField(default=True, db_default=True)
+    reminder_times = ArrayField(models.TimeField(), default=default_reminder_times, db_default=["08:00"])
+    reminder_skip_if_taken = models.BooleanField(default=True, db_default=True)
+    low_battery_enabled = models.BooleanField(default=True, db_default=True)
+    low_supplement_enabled = models.BooleanField(default=True, db_default=True)
+    achievement_enabled = models.BooleanField(default=True, db_default=True)
+    device_offline_enabled = models.BooleanField(default=True, db_default=True)
+    dose_missed_enabled = models.BooleanField(default=True, db_default=True)
+    refill_due_enabled = models.BooleanField(default=True, db_default=True)
+    updated_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        db_table = "notification_settings"
+
+    def __str__(self) -> str:
+        return f"settings of {self.user_id}"
+
+
+class AlertKind(models.TextChoices):
+    BATTERY = "battery"
+    SUPPLEMENT = "supplement"
+
+
+class AlertState(models.Model):
+    """Where the alert of one kind and device stands, so that one low level is told once."""
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="alert_states")
+    kind = models.CharField(max_length=20, choices=AlertKind)
+    # None while armed, else how far the open episode has gone.
+    severity = models.CharField(max_length=10, null=True)  # noqa: DJ001  (None is a state)
+    episodes = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        db_table = "alert_states"
+        constraints = (models.UniqueConstraint(fields=("device", "kind"), name="one_alert_per_kind"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.device_id}: {self.severity or 'armed'}"

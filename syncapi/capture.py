@@ -1,0 +1,179 @@
+"""The SQL of the commit-time clock: what the migrations put into the database (docs/contract/sync.md).
+
+A deferred constraint trigger on every synced table runs at COMMIT, takes the next stamp of the owner's
+clock and writes one row per object into the change log. The clock's row lock is held until the
+transaction is visible to others; therefore, for one user, the order of stamps is the order in which
+changes become visible, and nothing can later commit with a stamp that a reader has passed.
+"""
+
+from dataclasses import dataclass
+
+TABLES = """
+CREATE TABLE sync_clock (
+  user_id uuid PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+  ts timestamptz(3) NOT NULL,                              -- the last stamp handed out, never going back
+  horizon timestamptz(3) NOT NULL DEFAULT '0001-01-02 00:00:00+00', -- the stamp of the newest purged tombstone
+  owner_xid xid8 NOT NULL,                                 -- the transaction that took `ts` ...
+  stamped integer NOT NULL                                 -- ... and how many rows carry it
+) WITH (fillfactor = 50);
+CREATE TABLE sync_change (
+  user_id uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  kind text NOT NULL,
+  object_id uuid NOT NULL,
+  ts timestamptz(3) NOT NULL,
+  created_ts timestamptz(3) NOT NULL,
+  op "char" NOT NULL CHECK (op IN ('U', 'D')),             -- U: the object lives, D: a tombstone
+  part timestamptz,                                        -- the partition key of the object's row
+  fields jsonb,                                            -- stamp of the last change of each editable field
+  PRIMARY KEY (user_id, kind, object_id)
+);
+CREATE INDEX sync_change_feed ON sync_change (user_id, ts) INCLUDE (kind, object_id, op, part);
+"""
+
+# A transaction keeps one stamp for up to `group_size` rows, so that a page can never be unbounded.
+# `ts >= now()` rejects an xid that a restore from a dump has made to look like ours.
+TICK = """
+CREATE FUNCTION sync_tick(owner uuid, group_size integer DEFAULT 200) RETURNS timestamptz
+LANGUAGE plpgsql AS $$
+DECLARE
+  stamp timestamptz(3);
+  wall timestamptz(3) := date_trunc('milliseconds', clock_timestamp());
+BEGIN
+  UPDATE sync_clock c SET
+    ts = CASE WHEN shared THEN c.ts ELSE greatest(wall, c.ts + interval '1 ms') END,
+    stamped = CASE WHEN shared THEN c.stamped + 1 ELSE 1 END,
+    owner_xid = pg_current_xact_id()
+  FROM (SELECT k.user_id, k.owner_xid = pg_current_xact_id() AND k.stamped < group_size
+               AND k.ts >= date_trunc('milliseconds', now()) AS shared
+          FROM sync_clock k WHERE k.user_id = owner FOR UPDATE) AS before
+  WHERE c.user_id = before.user_id
+  RETURNING c.ts INTO stamp;
+  IF stamp IS NULL THEN
+    -- The first change of this user; or the user is deleted in this transaction, then nothing is kept.
+    INSERT INTO sync_clock (user_id, ts, owner_xid, stamped)
+      SELECT id, wall, pg_current_xact_id(), 1 FROM users WHERE id = owner
+    ON CONFLICT (user_id) DO UPDATE SET
+      ts = greatest(wall, sync_clock.ts + interval '1 ms'), owner_xid = pg_current_xact_id(), stamped = 1
+    RETURNING ts INTO stamp;
+  END IF;
+  RETURN stamp;
+END $$;
+"""
+
+# Arguments of the trigger: kind, id column, owner column, partition column or '', editable fields or ''.
+CAPTURE = """
+CREATE FUNCTION sync_capture() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  before jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
+  after jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
+  old_owner uuid := before ->> TG_ARGV[2];
+  new_owner uuid := after ->> TG_ARGV[2];
+  stamp timestamptz(3);
+  edited jsonb;
+BEGIN
+  IF old_owner <> new_owner THEN
+    -- Two clocks are always locked in the order of their ids.
+    PERFORM sync_tick(least(old_owner, new_owner));
+    PERFORM sync_tick(greatest(old_owner, new_owner));
+  END IF;
+  IF old_owner IS DISTINCT FROM new_owner AND old_owner IS NOT NULL THEN
+    stamp := sync_tick(old_owner);
+    IF stamp IS NOT NULL THEN
+      INSERT INTO sync_change (user_id, kind, object_id, ts, created_ts, op)
+      VALUES (old_owner, TG_ARGV[0], (before ->> TG_ARGV[1])::uuid, stamp, stamp, 'D')
+      ON CONFLICT (user_id, kind, object_id)
+      DO UPDATE SET ts = excluded.ts, op = 'D', part = NULL, fields = NULL;
+    END IF;
+  END IF;
+  IF new_owner IS NOT NULL THEN
+    stamp := sync_tick(new_owner);
+    IF stamp IS NOT NULL THEN
+      IF before IS NOT NULL AND TG_ARGV[4] <> '' THEN
+        SELECT jsonb_object_agg(name, stamp) INTO edited FROM unnest(string_to_array(TG_ARGV[4], ',')) AS name
+         WHERE before -> name IS DISTINCT FROM after -> name;
+      END IF;
+      INSERT INTO sync_change (user_id, kind, object_id, ts, created_ts, op, part, fields)
+      VALUES (new_owner, TG_ARGV[0], (after ->> TG_ARGV[1])::uuid, stamp, stamp, 'U',
+              CASE WHEN TG_ARGV[3] <> '' THEN (after ->> TG_ARGV[3])::timestamptz END, edited)
+      ON CONFLICT (user_id, kind, object_id) DO UPDATE SET
+        ts = excluded.ts, op = 'U', part = excluded.part,
+        created_ts = CASE sync_change.op WHEN 'D' THEN excluded.ts ELSE sync_change.created_ts END,
+        fields = CASE WHEN excluded.fields IS NULL THEN sync_change.fields
+                      ELSE coalesce(sync_change.fields, '{}') || excluded.fields END;
+    END IF;
+  END IF;
+  RETURN NULL;
+END $$;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """One kind of synced object: its table, and the columns whose change a phone must hear of."""
+
+    kind: str
+    table: str
+    columns: str
+    id_column: str = "id"
+    owner: str = "user_id"
+    part: str = ""
+    editable: str = ""
+    # The profile goes only with its account, and then nothing of the account is left to sync.
+    deletable: bool = True
+
+    def triggers(self) -> str:
+        columns = [name.strip() for name in self.columns.split(",")]
+        old, new = (", ".join(f"{row}.{name}" for name in columns) for row in ("OLD", "NEW"))
+        events = "INSERT OR DELETE" if self.deletable else "INSERT"
+        call = (
+            f"sync_capture('{self.kind}', '{self.id_column}', '{self.owner}', '{self.part}', '{self.editable}')"
+        )
+        return f"""
+CREATE CONSTRAINT TRIGGER sync_{self.kind} AFTER {events} ON {self.table}
+  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {call};
+CREATE CONSTRAINT TRIGGER sync_{self.kind}_update AFTER UPDATE OF {", ".join(columns)} ON {self.table}
+  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+  WHEN (ROW({old}) IS DISTINCT FROM ROW({new})) EXECUTE FUNCTION {call};
+"""
+
+    def drop(self) -> str:
+        return (
+            f"DROP TRIGGER sync_{self.kind} ON {self.table}; DROP TRIGGER sync_{self.kind}_update ON {self.table};"
+        )
+
+
+SYNCED = (
+    Synced(
+        "profile",
+        "users",
+        "email, full_name, phone, profile_picture, notification_enabled, theme_preference, language, timezone,"
+        "is_verified, updated_at",
+        owner="id",
+        editable="full_name,phone,notification_enabled",
+        deletable=False,
+    ),
+    Synced(
+        "device",
+        "devices",
+        "user_id, device_name, location, battery_level, supplement_level, is_connected, last_sync, last_seen,"
+        "firmware_version, total_doses_dispensed, is_active, setup_state, plan, plan_version, timezone, settings,"
+        "last_decision, updated_at",
+        editable="device_name,location",
+    ),
+    Synced("device_state", "devices", "user_id, cup_placed, sensor_reading, last_state_change"),
+    Synced(
+        "activity_log",
+        "activity_logs",
+        "user_id, device_id, action, dose_amount, triggered_by, confirmation, local_date, metadata, timestamp",
+        part="timestamp",
+    ),
+    Synced("notification", "notifications", "user_id, type, title, message, is_read, read_at, metadata"),
+    Synced(
+        "notification_settings",
+        "notification_settings",
+        "reminder_enabled, reminder_times, reminder_skip_if_taken, low_battery_enabled, low_supplement_enabled,"
+        "achievement_enabled, device_offline_enabled, dose_missed_enabled, refill_due_enabled, updated_at",
+        id_column="user_id",
+        deletable=False,
+    ),
+)

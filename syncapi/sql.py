@@ -1,0 +1,138 @@
+"""The statements of sync, one a function; each reads in one snapshot."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import OperationalError, connection
+
+from accounts.sql import PROFILE_JSON
+from devices.sql import DEVICE_JSON, STATE_JSON
+from notifications.sql import NOTIFICATION_JSON, SETTINGS_JSON
+from telemetry.sql import ACTIVITY_JSON
+
+LOCK_NOT_AVAILABLE = "55P03"
+
+# The reader moves the user's clock to now, so that `sync_timestamp` is recent; nothing depends on it
+# being durable or on getting the lock at once.
+TICK = """
+WITH remembered AS (
+  INSERT INTO sync_metadata AS m (user_id, client_id, device_info, {column}, sync_status, created_at)
+  VALUES (%(user_id)s, %(client_id)s, %(device_info)s, %(now)s, 'success', %(now)s)
+  ON CONFLICT (user_id, client_id) DO UPDATE SET {column} = excluded.{column}, sync_status = 'success',
+    device_info = m.device_info || excluded.device_info)
+SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '500ms', true),
+       sync_tick(%(user_id)s)"""
+
+
+def _rows(name: str, row: str, source: str, kind: str, chosen: str = "true") -> str:
+    return f"""'{name}', (SELECT coalesce(json_agg({row} ORDER BY f.ts), '[]') FROM feed f {source}
+      WHERE f.kind = '{kind}' AND f.op = 'U' AND {chosen})"""
+
+
+def _deleted(kind: str) -> str:
+    return f"(SELECT coalesce(json_agg(object_id), '[]') FROM feed WHERE kind = '{kind}' AND op = 'D')"
+
+
+_DEVICE = "JOIN devices d ON d.id = f.object_id AND d.user_id = %(user_id)s"
+_LOG = "JOIN activity_logs a ON a.id = f.object_id AND a.timestamp = f.part AND a.user_id = %(user_id)s"
+_NOTIFICATION = "JOIN notifications n ON n.id = f.object_id AND n.user_id = %(user_id)s"
+_NEW, _UPDATED = "f.created_ts > %(since)s", "f.created_ts <= %(since)s"
+
+# By the index sync_change_feed; the objects by their primary keys.
+DELTA = f"""
+WITH clock AS MATERIALIZED (SELECT ts, horizon FROM sync_clock WHERE user_id = %(user_id)s),
+feed AS MATERIALIZED (
+  SELECT c.kind, c.object_id, c.ts, c.created_ts, c.op, c.part FROM sync_change c
+   WHERE c.user_id = %(user_id)s AND c.ts > %(since)s AND c.ts <= (SELECT ts FROM clock)
+   ORDER BY c.ts FETCH FIRST %(rows)s ROWS WITH TIES),
+reached AS (SELECT max(ts) AS ts, EXISTS (
+    SELECT FROM sync_change c WHERE c.user_id = %(user_id)s AND c.ts > (SELECT max(ts) FROM feed)
+       AND c.ts <= (SELECT ts FROM clock)) AS more FROM feed)
+SELECT clock.ts, clock.horizon, json_build_object(
+  {_rows("updated_devices", DEVICE_JSON, _DEVICE, "device")},
+  {_rows("updated_states", STATE_JSON, _DEVICE, "device_state")},
+  {_rows("new_activity_logs", ACTIVITY_JSON, _LOG, "activity_log", _NEW)},
+  {_rows("new_notifications", NOTIFICATION_JSON, _NOTIFICATION, "notification", _NEW)},
+  'deleted_items', json_build_object('devices', {_deleted("device")},
+      'activity_logs', {_deleted("activity_log")}, 'notifications', {_deleted("notification")}),
+  'updated_profile', (SELECT {PROFILE_JSON} FROM feed f JOIN users u ON u.id = f.object_id
+      WHERE f.kind = 'profile' AND u.id = %(user_id)s),
+  'updated_notification_settings', (SELECT {SETTINGS_JSON} FROM feed f
+      JOIN notification_settings n ON n.user_id = f.object_id
+      WHERE f.kind = 'notification_settings' AND n.user_id = %(user_id)s),
+  {_rows("updated_notifications", NOTIFICATION_JSON, _NOTIFICATION, "notification", _UPDATED)},
+  {_rows("updated_activity_logs", ACTIVITY_JSON, _LOG, "activity_log", _UPDATED)},
+  'sync_status', 'success', 'applied', json_build_array(), 'conflicts', json_build_array(),
+  'rejected', json_build_array(),
+  'sync_timestamp', iso_ms(CASE WHEN reached.more THEN reached.ts ELSE clock.ts END),
+  'has_more', reached.more)::text
+FROM clock, reached"""
+
+# Notifications first, then the log, each newest first; by notifications_newest and activity_logs_of_user.
+FULL_ROWS = f"""
+WITH told AS (
+  SELECT 'notification' AS kind, n.created_at AS moment, n.id, {NOTIFICATION_JSON}::text AS body
+    FROM notifications n
+   WHERE n.user_id = %(user_id)s AND n.created_at >= %(oldest)s AND %(kind)s = 'notification'
+     AND (n.created_at, n.id) < (%(moment)s, %(id)s)
+   ORDER BY n.created_at DESC, n.id DESC LIMIT %(rows)s),
+logged AS (
+  SELECT 'activity_log' AS kind, a.timestamp AS moment, a.id, {ACTIVITY_JSON}::text AS body
+    FROM activity_logs a
+   WHERE a.user_id = %(user_id)s AND a.timestamp >= %(oldest)s
+     AND (%(kind)s = 'notification' OR (a.timestamp, a.id) < (%(moment)s, %(id)s))
+   ORDER BY a.timestamp DESC, a.id DESC LIMIT (SELECT %(rows)s - count(*) FROM told))
+SELECT * FROM told UNION ALL SELECT * FROM logged"""
+
+FULL_HEAD = f"""
+SELECT (SELECT ts FROM sync_clock WHERE user_id = u.id), {PROFILE_JSON}::text,
+       (SELECT {SETTINGS_JSON} FROM notification_settings n WHERE n.user_id = u.id)::text,
+       (SELECT coalesce(json_agg({DEVICE_JSON} ORDER BY d.created_at, d.id), '[]')
+          FROM devices d WHERE d.user_id = u.id)::text,
+       (SELECT coalesce(json_agg({STATE_JSON} ORDER BY d.created_at, d.id), '[]')
+          FROM devices d WHERE d.user_id = u.id)::text
+  FROM users u WHERE u.id = %s"""
+
+
+def tick(user_id: UUID, *, column: str, client_id: UUID, device_info: str, now: datetime) -> None:
+    parameters = {"user_id": user_id, "client_id": client_id, "device_info": device_info, "now": now}
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(TICK.format(column=column), parameters)
+    except OperationalError as error:
+        # A writer holds the clock for longer than we wait: an older timestamp is as good.
+        if getattr(error.__cause__, "sqlstate", "") != LOCK_NOT_AVAILABLE:
+            raise
+
+
+def delta(user_id: UUID, *, since: datetime, rows: int) -> tuple[datetime, datetime, str]:
+    """The user's clock, the horizon, and the page of changes after `since` as JSON."""
+    with connection.cursor() as cursor:
+        cursor.execute(DELTA, {"user_id": user_id, "since": since, "rows": rows})
+        found: tuple[datetime, datetime, str] = cursor.fetchone()
+    return found
+
+
+def full_head(user_id: UUID) -> tuple[Any, ...]:
+    """The user's clock; profile, settings, devices and states as JSON."""
+    with connection.cursor() as cursor:
+        cursor.execute(FULL_HEAD, (user_id,))
+        found: tuple[Any, ...] = cursor.fetchone()
+    return found
+
+
+def full_rows(user_id: UUID, **place: Any) -> list[tuple[str, datetime, UUID, str]]:
+    """At most `rows` notifications and log lines after a place in the walk."""
+    with connection.cursor() as cursor:
+        cursor.execute(FULL_ROWS, {"user_id": user_id, **place})
+        found: list[tuple[str, datetime, UUID, str]] = cursor.fetchall()
+    return found
+
+
+def note_failure(user_id: UUID, client_id: UUID) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE sync_metadata SET sync_status = 'failed' WHERE user_id = %s AND client_id = %s",
+            (user_id, client_id),
+        )

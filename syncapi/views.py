@@ -1,0 +1,21 @@
+"""Section 5 of the API: synchronisation."""
+
+from syncapi import feed
+from syncapi import serializers as s
+from zinzino import clock
+from zinzino.api.schema import operation
+from zinzino.api.views import ApiViewSet, Request, Response
+
+
+class SyncViewSet(ApiViewSet):
+    @operation("The whole copy", request=s.FullRequest, response=s.Full)
+    def full(self, request: Request) -> Response:
+        form = self.parsed(s.FullRequest, request)
+        place = form.get("cursor")
+        return Response(feed.full(request.user.id, form["phone"], place=place, now=clock.now()))
+
+    @operation("What has changed", request=s.DeltaRequest, response=s.Delta, errors=(409,))
+    def delta(self, request: Request) -> Response:
+        form = self.parsed(s.DeltaRequest, request)
+        last_sync = form["last_sync"]
+        return Response(feed.delta(request.user.id, form["phone"], last_sync=last_sync, now=clock.now()))

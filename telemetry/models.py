@@ -1,0 +1,159 @@
+"""What dispensers report and what was decided: events, decisions, doses, the activity log.
+
+`device_states` and `activity_logs` grow for ever and are partitioned by month: the table's key is
+(id, timestamp), no foreign key points at them, and no idempotency key lives in them.
+"""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+from devices.models import Device
+
+
+class DeviceState(models.Model):
+    """One cup reading (mission 4)."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    device_id = models.UUIDField()
+    cup_placed = models.BooleanField()
+    sensor_reading = models.DecimalField(max_digits=5, decimal_places=2, null=True)
+    timestamp = models.DateTimeField()
+    received_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "device_states"
+
+    def __str__(self) -> str:
+        return f"{self.device_id} {'cup' if self.cup_placed else 'no cup'} {self.timestamp:%F %T}"
+
+
+class Action(models.TextChoices):
+    DOSE_DISPENSED = "dose_dispensed"
+    DOSE_FAILED = "dose_failed"
+    DOSE_TAKEN_MANUAL = "dose_taken_manual"
+    DEVICE_CONNECTED = "device_connected"
+    DEVICE_DISCONNECTED = "device_disconnected"
+    BATTERY_LOW = "battery_low"
+    SUPPLEMENT_LOW = "supplement_low"
+    REFILL = "refill"
+    FIRMWARE_UPDATED = "firmware_updated"
+    NOTE = "note"
+
+
+class TriggeredBy(models.TextChoices):
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+    SCHEDULED = "scheduled"
+
+
+class Confirmation(models.TextChoices):
+    PENDING = "pending"
+    DEVICE = "device"
+    ASSUMED = "assumed"
+    NONE = "none"
+    USER = "user"
+
+
+class ActivityLog(models.Model):
+    """One line of a person's log; doses stay as long as the account (mission 6)."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    user_id = models.UUIDField()
+    device_id = models.UUIDField(null=True)
+    action = models.CharField(max_length=100, choices=Action)
+    dose_amount = models.CharField(max_length=20, null=True)  # noqa: DJ001  (null in the API)
+    triggered_by = models.CharField(max_length=50, choices=TriggeredBy, null=True)  # noqa: DJ001
+    confirmation = models.CharField(max_length=10, choices=Confirmation, null=True)  # noqa: DJ001
+    local_date = models.DateField()
+    metadata = models.JSONField(default=dict)
+    timestamp = models.DateTimeField()
+
+    class Meta:
+        db_table = "activity_logs"
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.timestamp:%F %T}"
+
+
+class Dispense(models.Model):
+    """One dose of a supplement family, from the moment it was allowed: a reservation that counts at once."""
+
+    class Status(models.TextChoices):
+        AUTHORIZED = "authorized"
+        DISPENSED = "dispensed"
+        PARTIAL = "partial"
+        FAILED = "failed"
+        NOT_STARTED = "not_started"
+        UNCONFIRMED = "unconfirmed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    # Without a foreign key: a removed dispenser's doses still count against the family's limits.
+    device_id = models.UUIDField()
+    family = models.CharField(max_length=20)
+    status = models.CharField(max_length=12, choices=Status)
+    amount = models.DecimalField(max_digits=10, decimal_places=3)
+    unit = models.CharField(max_length=10)
+    plan_version = models.PositiveIntegerField()
+    activity_id = models.UUIDField()
+    authorized_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "dispenses"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("device_id",),
+                condition=models.Q(status="authorized"),
+                name="one_open_dispense_per_device",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("user", "family", "authorized_at"), name="dispenses_of_family"),
+            models.Index(
+                fields=("expires_at",), condition=models.Q(status="authorized"), name="dispenses_open"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.amount}{self.unit} {self.status}"
+
+
+class Decision(models.Model):
+    """Why a cup got a dose or did not: the whole trace of the rules, kept 90 days."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="decisions")
+    decided_at = models.DateTimeField()
+    should_dispense = models.BooleanField()
+    reason = models.CharField(max_length=30)
+    trace = models.JSONField()
+    dispense_id = models.UUIDField(null=True)
+    # Where the device's events stood; a later one ends a recorded yes.
+    event_count = models.BigIntegerField()
+
+    class Meta:
+        db_table = "decisions"
+        indexes = (models.Index(fields=("device", "-decided_at"), name="decisions_newest"),)
+
+    def __str__(self) -> str:
+        return f"{self.reason} {self.decided_at:%F %T}"
+
+
+class EventKey(models.Model):
+    """An event that was taken: the same one again stores nothing."""
+
+    pk = models.CompositePrimaryKey("device_id", "key")
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=60)
+    decision_id = models.UUIDField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "event_keys"
+
+    def __str__(self) -> str:
+        return f"{self.device_id} {self.key}"

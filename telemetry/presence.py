@@ -1,0 +1,117 @@
+"""Presence, levels and versions: what a dispenser reports of itself (mission 3.6, api.md 3)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from devices.models import Device
+from notifications import services as notifications
+from notifications.models import AlertKind, NotificationType
+from telemetry.models import Action, ActivityLog
+from zinzino.api.errors import Unauthorized
+from zinzino.ids import uuid7
+
+# The times that the API shows of a contact move at most this often, or every heartbeat would sync.
+SHOWN_EVERY = timedelta(minutes=1)
+SILENT_AFTER_HEARTBEATS = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What `PATCH /devices/:id/status` may carry; None where it says nothing."""
+
+    battery_level: int | None = None
+    supplement_level: int | None = None
+    is_connected: bool | None = None
+    firmware_version: str | None = None
+    next_contact_s: int | None = None
+
+
+@transaction.atomic
+def report_status(device_id: UUID, status: Status, *, now: datetime) -> tuple[Device, list[NotificationType]]:
+    """Take a dispenser's levels, version and presence; tell the owner of low levels (mission 3.6)."""
+    device = Device.objects.select_for_update().filter(pk=device_id).first()
+    if device is None:
+        raise Unauthorized
+    levels = {
+        kind: level
+        for kind, level in (
+            (AlertKind.BATTERY, status.battery_level),
+            (AlertKind.SUPPLEMENT, status.supplement_level),
+        )
+        if level is not None
+    }
+    told = notifications.observe_levels(device, levels, now=now)
+    for kind in told:
+        log_low_level(device, kind, now=now)
+    apply_status(device, status, now=now)
+    return device, told
+
+
+def apply_status(device: Device, status: Status, *, now: datetime) -> None:
+    reported = {
+        "battery_level": status.battery_level,
+        "supplement_level": status.supplement_level,
+        "firmware_version": status.firmware_version,
+        "is_connected": status.is_connected is not False,
+        "setup_state": "online",
+        "last_seen": shown_at(device.last_seen, now),
+        "last_sync": shown_at(device.last_sync, now),
+    }
+    changes = {
+        name: value
+        for name, value in reported.items()
+        if value is not None and value != getattr(device, name)
+    }
+    if changes:
+        changes["updated_at"] = now
+    grace = timedelta(seconds=status.next_contact_s) if status.next_contact_s else timedelta()
+    changes |= {"contact_at": now, "silent_at": max(silent_at(now), now + grace * SILENT_AFTER_HEARTBEATS)}
+    if levels_reported(status):
+        changes["levels_at"] = now
+    Device.objects.filter(pk=device.pk).update(**changes)
+    for name, value in changes.items():
+        setattr(device, name, value)
+
+
+def levels_reported(status: Status) -> bool:
+    return status.battery_level is not None or status.supplement_level is not None
+
+
+LOGGED_AS = {
+    NotificationType.LOW_BATTERY: Action.BATTERY_LOW,
+    NotificationType.LOW_SUPPLEMENT: Action.SUPPLEMENT_LOW,
+}
+
+
+def log_low_level(device: Device, kind: NotificationType, *, now: datetime) -> None:
+    ActivityLog.objects.create(
+        id=uuid7(now),
+        user_id=device.user_id,
+        device_id=device.pk,
+        action=LOGGED_AS[kind],
+        local_date=now.astimezone(ZoneInfo(device.timezone)).date(),
+        timestamp=now,
+    )
+
+
+def sweep(*, now: datetime, limit: int = 1000) -> int:
+    """End the presence of the silent. One user at a time, so that no two clocks are locked at once."""
+    silent = Device.objects.filter(is_connected=True, silent_at__lte=now)
+    gone = 0
+    for user_id in list(silent.order_by("user_id").values_list("user_id", flat=True).distinct()[:limit]):
+        gone += silent.filter(user_id=user_id).update(is_connected=False, updated_at=now)
+    return gone
+
+
+def silent_at(now: datetime) -> datetime:
+    """When silence ends the presence: two and a half heartbeats from now."""
+    return now + timedelta(seconds=settings.HEARTBEAT_S * SILENT_AFTER_HEARTBEATS)
+
+
+def shown_at(shown: datetime | None, now: datetime) -> datetime:
+    return now if shown is None or now - shown >= SHOWN_EVERY else shown

@@ -1,0 +1,98 @@
+"""What dispensers send, and what sections 3, 4 and 6 answer of it."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from telemetry.models import Action, Confirmation, TriggeredBy
+from zinzino.api.fields import DayOrInstant, Instant, PlainText, StrictBoolean, StrictInteger, StrictNumber
+from zinzino.api.pagination import PageQuery, Pagination
+
+MAX_SENSOR = 999.99
+DAY_S = 86_400
+
+
+class Reading(serializers.Serializer[Any]):
+    cup_placed = StrictBoolean()
+    sensor_reading = StrictNumber(min_value=0, max_value=MAX_SENSOR, required=False, allow_null=True)
+    timestamp = Instant(required=False, allow_null=True)
+    request_id = serializers.UUIDField(required=False, allow_null=True)
+    repeat = StrictBoolean(default=False)
+
+
+class Dose(serializers.Serializer[Any]):
+    amount = serializers.FloatField()
+    unit = serializers.CharField()
+    volume_ul = serializers.IntegerField(allow_null=True, help_text="Microlitres, where the dose is a volume.")
+
+
+class StateAnswer(serializers.Serializer[Any]):
+    device_id = serializers.UUIDField()
+    cup_placed = serializers.BooleanField()
+    last_state_change = serializers.DateTimeField(allow_null=True)
+    should_dispense = serializers.BooleanField()
+    dispense_amount = serializers.CharField(allow_null=True)
+    reason = serializers.CharField()
+    reason_class = serializers.CharField(allow_null=True)
+    dispense_id = serializers.UUIDField(allow_null=True)
+    dose = Dose(allow_null=True)
+    expires_at = serializers.DateTimeField(allow_null=True)
+    next_dose_at = serializers.DateTimeField(allow_null=True)
+    plan_version = serializers.IntegerField()
+    server_time = serializers.DateTimeField()
+    server_ms = serializers.IntegerField()
+
+
+class Status(serializers.Serializer[Any]):
+    battery_level = StrictInteger(min_value=0, max_value=100, required=False)
+    supplement_level = StrictInteger(min_value=0, max_value=100, required=False)
+    is_connected = StrictBoolean(required=False)
+    firmware_version = PlainText(max_length=50, required=False)
+    next_contact_s = StrictInteger(min_value=1, max_value=30 * DAY_S, required=False)
+
+
+class StatusAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    battery_level = serializers.IntegerField()
+    supplement_level = serializers.IntegerField()
+    is_connected = serializers.BooleanField()
+    last_sync = serializers.DateTimeField(allow_null=True)
+    notifications_sent = serializers.ListField(child=serializers.CharField())
+    plan_version = serializers.IntegerField()
+    heartbeat_s = serializers.IntegerField()
+    rotate_token = serializers.BooleanField()
+    server_time = serializers.DateTimeField()
+    server_ms = serializers.IntegerField()
+
+
+class HistoryQuery(PageQuery):
+    start_date = DayOrInstant(default=None)
+    end_date = DayOrInstant(default=None)
+
+
+class Activity(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    device_id = serializers.UUIDField(allow_null=True)
+    device_name = serializers.CharField(allow_null=True, required=False)
+    action = serializers.ChoiceField(Action.choices)
+    dose_amount = serializers.CharField(allow_null=True)
+    triggered_by = serializers.ChoiceField(TriggeredBy.choices, allow_null=True)
+    timestamp = serializers.DateTimeField()
+    local_date = serializers.DateField()
+    confirmation = serializers.ChoiceField(Confirmation.choices, allow_null=True)
+    metadata = serializers.DictField()
+
+
+class ActivityList(serializers.Serializer[Any]):
+    activities = Activity(many=True)
+    pagination = Pagination()
+
+
+class CurrentState(serializers.Serializer[Any]):
+    device_id = serializers.UUIDField()
+    device_name = serializers.CharField(required=False)
+    cup_placed = serializers.BooleanField()
+    sensor_reading = serializers.FloatField(allow_null=True)
+    last_state_change = serializers.DateTimeField(allow_null=True)
+
+

@@ -1,0 +1,21 @@
+"""Jobs of this app; beat runs each of them often, and each is safe on any number of workers."""
+
+from celery import shared_task
+
+from telemetry import partitions, presence, services
+from zinzino import clock
+
+
+@shared_task(name="telemetry.tasks.sweep_dispenses")
+def sweep_dispenses() -> int:
+    return services.sweep_dispenses(now=clock.now())
+
+
+@shared_task(name="telemetry.tasks.sweep_presence")
+def sweep_presence() -> int:
+    return presence.sweep(now=clock.now())
+
+
+@shared_task(name="telemetry.tasks.ensure_partitions")
+def ensure_partitions() -> list[str]:
+    return partitions.ensure(now=clock.now())

@@ -1,0 +1,66 @@
+"""Three people: alice owns what is asked about, bob shares nothing with her, charlie is inactive."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from tests import make
+from tests.clients import Api, Phone, Unit
+from zinzino.redis_client import client
+from zinzino.servers import attach
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    attach()
+
+
+@pytest.fixture(autouse=True)
+def _empty_valkey() -> Iterator[None]:
+    client().flushdb()
+    yield
+
+
+@pytest.fixture
+def anyone() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def alice(db: None) -> Phone:
+    return Phone(make.person("alice@example.com", full_name="Alice Aydın"))
+
+
+@pytest.fixture
+def bob(db: None) -> Phone:
+    return Phone(make.person("bob@example.com", full_name="Bob Bulut"))
+
+
+@pytest.fixture
+def charlie(db: None) -> Phone:
+    phone = Phone(make.person("charlie@example.com", full_name="Charlie Can"))
+    type(phone.user).objects.filter(pk=phone.user.pk).update(is_active=False)
+    return phone
+
+
+@pytest.fixture
+def kitchen(alice: Phone) -> Unit:
+    """Alice's fish oil dispenser."""
+    return alice.dispenser()
+
+
+@pytest.fixture
+def statements() -> Callable[[int], AbstractContextManager[None]]:
+    """`with statements(4):` asserts how many statements run; BEGIN, COMMIT and savepoints are apart."""
+    return _statements
+
+
+@contextmanager
+def _statements(count: int) -> Iterator[None]:
+    with CaptureQueriesContext(connection) as captured:
+        yield
+    bounds = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "ROLLBACK", "SET CONSTRAINTS")
+    ran = [each["sql"] for each in captured.captured_queries if not each["sql"].startswith(bounds)]
+    assert len(ran) == count, "\n\n".join([f"{len(ran)} statements instead of {count}:", *ran])

@@ -1,0 +1,24 @@
+"""The product's settings with the tests' own servers, and with limits that tests switch on themselves."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+os.environ |= {
+    "ENVIRONMENT": "test",
+    "DATA_DIR": os.environ.get("TEST_DATA_DIR", str(ROOT / "var" / "test")),
+    "EMBEDDED_FSYNC": "off",
+    "BCRYPT_ROUNDS": "4",
+    "LOG_LEVEL": "WARNING",
+    **{f"RATE_LIMIT_{scope}": "1000000/min" for scope in ("GENERAL", "AUTH", "SYNC", "IOT", "DISPENSE")},
+}
+
+from zinzino.settings import *  # noqa: E402, F403
+from zinzino.settings import REDIS_URL as _REDIS_URL  # noqa: E402
+
+# Each worker of pytest-xdist has a Valkey database of its own, as it has a PostgreSQL database.
+REDIS_URL = f"{_REDIS_URL.partition('?')[0].rstrip('/')}?db={WORKER + 1}"
+CELERY_TASK_ALWAYS_EAGER = True
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

@@ -1,0 +1,94 @@
+"""The environment: what can be set, what is refused."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+STRONG = {
+    "SECRET_KEY": "b8Xo2kQ9vL5tR1yW7uZ3nM6cJ0hF4sGdK2pE9aT6xB3wY7qV-only-a-test",
+    "JWT_SIGNING_KEY": "p3Tz8wNq1Lk6Vx0Cb9Jm4Hs7Rf2Gd5Ya-jwt-key-value",
+}
+PRODUCTION = STRONG | {
+    "ENVIRONMENT": "production",
+    "DATABASE_URL": "postgres://zinzino:zinzino@database.internal/zinzino",
+    "REDIS_URL": "redis://redis.internal/0",
+    "ALLOWED_HOSTS": "api.zinzino.example",
+    "PUBLIC_URL": "https://api.zinzino.example",
+    "TRUSTED_PROXY_COUNT": "1",
+}
+
+
+def names_read() -> set[str]:
+    """Every literal first argument of a reader of `env` in the settings."""
+    tree = ast.parse((ROOT / "zinzino" / "settings.py").read_text())
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args)
+    return {
+        call.args[0].value
+        for call in calls
+        if isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id == "env"
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+    }
+
+
+def names_explained() -> set[str]:
+    return set(re.findall(r"^(?:# )?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+
+
+def manage(environment: dict[str, str], tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV")}
+    return subprocess.run(
+        [sys.executable, "manage.py", *words],
+        cwd=ROOT,
+        env={**kept, "DATA_DIR": str(tmp_path), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_every_setting_is_explained_and_nothing_else() -> None:
+    assert names_read() == names_explained()
+
+
+def test_a_good_production_environment_has_no_warning(tmp_path: Path) -> None:
+    done = manage(PRODUCTION, tmp_path, "check", "--deploy", "--fail-level", "WARNING")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"ALLOWED_HOSTS": "*"}, "zinzino.W002"),
+        ({"PUBLIC_URL": "http://api.zinzino.example"}, "zinzino.W003"),
+        ({"TRUSTED_PROXY_COUNT": "0"}, "zinzino.W004"),
+        ({"CORS_ALLOWED_ORIGINS": "*"}, "zinzino.W005"),
+        ({"ENVIRONMENT": "development"}, "zinzino.W001"),
+        ({"ENVIRONMENT": "development", "JWT_SIGNING_KEY": "short"}, "zinzino.E001"),
+        ({"JWT_SIGNING_KEY": "short"}, "JWT_SIGNING_KEY is too weak"),
+        ({"SECRET_KEY": STRONG["JWT_SIGNING_KEY"]}, "JWT_SIGNING_KEY equals SECRET_KEY"),
+        ({"DEBUG": "true"}, "DEBUG must be off"),
+        ({"REDIS_URL": ""}, "are both needed"),
+        ({"RATE_LIMIT_AUTH": "10"}, "RATE_LIMIT_AUTH is '10', not a rate"),
+        ({"PORT": "http"}, "PORT is not a whole number"),
+        ({"TRUSTED_PROXY_COUNT": "11"}, "outside 0 to 10"),
+    ],
+)
+def test_what_is_wrong_is_named(change: dict[str, str], complaint: str, tmp_path: Path) -> None:
+    done = manage(PRODUCTION | change, tmp_path, "check", "--deploy", "--fail-level", "WARNING")
+    assert done.returncode != 0
+    assert complaint in done.stderr
+
+
+def test_production_does_not_guess_the_number_of_proxies(tmp_path: Path) -> None:
+    without = {name: value for name, value in PRODUCTION.items() if name != "TRUSTED_PROXY_COUNT"}
+    assert "TRUSTED_PROXY_COUNT is missing" in manage(without, tmp_path, "check").stderr

@@ -1,0 +1,29 @@
+"""The one line that every request leaves in the log."""
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+
+from zinzino.api.bearer import Kind, bearer
+
+log = structlog.stdlib.get_logger("zinzino.requests")
+
+
+def log_request(request: HttpRequest, response: HttpResponse, *, ms: float) -> None:
+    """One line a request. The route, not the path: ids and query strings stay out."""
+    route = request.resolver_match.route if request.resolver_match else ""
+    say = log.debug if "health" in route and response.status_code == 200 else log.info
+    say(
+        "request",
+        method=request.method,
+        route=route or "unknown",
+        status=response.status_code,
+        ms=round(ms, 1),
+        **sender(request),
+    )
+
+
+def sender(request: HttpRequest) -> dict[str, str]:
+    known = bearer(request)
+    if not known.subject:
+        return {}
+    return {"device" if known.kind is Kind.DEVICE else "user": known.subject}

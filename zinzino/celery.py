@@ -1,0 +1,20 @@
+"""Celery: the jobs behind the API. Tasks live in each app's `tasks.py`."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import celeryd_init
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zinzino.settings")
+
+app = Celery("zinzino")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@celeryd_init.connect
+def attach_servers(**_kwargs: Any) -> None:
+    from zinzino.servers import attach
+
+    attach()

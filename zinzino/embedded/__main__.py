@@ -1,0 +1,3 @@
+from zinzino.embedded.guardian import main
+
+main()

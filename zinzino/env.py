@@ -1,0 +1,100 @@
+"""Typed readers for the environment: a wrong value stops the start and says which and why."""
+
+import os
+import re
+import secrets
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import available_timezones
+
+from django.core.exceptions import ImproperlyConfigured
+from environ import FileAwareEnv
+
+PLACEHOLDERS = ("change-me", "changeme", "secret", "insecure", "password", "example")
+
+
+class Env(FileAwareEnv):  # type: ignore[misc]  # django-environ ships no types
+    """django-environ with ranges and choices; `NAME_FILE` reads a value from a file (Docker secrets)."""
+
+    def number(self, name: str, default: int, *, least: int, most: int) -> int:
+        try:
+            value = self.int(name, default=default)
+        except (ImproperlyConfigured, ValueError) as error:
+            raise refused(name, "is not a whole number") from error
+        if not least <= value <= most:
+            raise refused(name, f"is {value}, outside {least} to {most}")
+        return value
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        value = self.str(name, default=str(default)).lower()
+        if value not in {"true", "false", "1", "0", "yes", "no", "on", "off"}:
+            raise refused(name, f"is {value!r}, not true or false")
+        return value in {"true", "1", "yes", "on"}
+
+    def choice(self, name: str, default: str, among: tuple[str, ...]) -> str:
+        value: str = self.str(name, default=default)
+        if value not in among:
+            raise refused(name, f"is {value!r}, not one of {', '.join(among)}")
+        return value
+
+    def per_minute(self, name: str, default: str) -> int:
+        """A rate written `100/min`: requests a minute."""
+        value: str = self.str(name, default=default)
+        match = re.fullmatch(r"([1-9]\d{0,8})/min", value)
+        if not match:
+            raise refused(name, f"is {value!r}, not a rate such as 100/min")
+        return int(match[1])
+
+    def zone(self, name: str, default: str) -> str:
+        value: str = self.str(name, default=default)
+        if value not in available_timezones():
+            raise refused(name, f"is {value!r}, not an IANA time zone")
+        return value
+
+    def instant(self, name: str, default: str) -> datetime:
+        value: str = self.str(name, default=default)
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise refused(name, f"is {value!r}, not an ISO 8601 instant") from error
+        if moment.tzinfo is None:
+            raise refused(name, f"is {value!r}, without a time zone")
+        return moment
+
+    def web_url(self, name: str, default: str) -> str:
+        value: str = self.str(name, default=default).rstrip("/")
+        if not re.fullmatch(r"(https?|wss?)://[^\s/]+(/[^\s]*)?", value):
+            raise refused(name, f"is {value!r}, not an absolute address")
+        return value
+
+    def key(self, name: str, *, production: bool, data_dir: Path) -> str:
+        """A signing key. Production must bring a strong one; elsewhere one is made once and kept."""
+        value: str = self.str(name, default="")
+        if not value:
+            if production:
+                raise refused(name, "is missing; production does not start without it")
+            return kept_secret(data_dir / "secrets" / name.lower())
+        weak = len(value) < 32 or len(set(value)) < 10 or value.lower().startswith(PLACEHOLDERS)
+        if weak and production:
+            raise refused(name, "is too weak: at least 32 random characters are needed")
+        return value
+
+
+def refused(name: str, why: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"The setting {name} {why}.")
+
+
+def kept_secret(path: Path) -> str:
+    """The secret in `path`, made at the first call; safe when several processes start at once."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        # Written aside and linked: a second process sees the whole secret or none.
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(48))
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink(missing_ok=True)
+    return path.read_text()

@@ -1,0 +1,252 @@
+"""All settings, read from the environment (and `.env`); `.env.example` names and explains each."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from zinzino import embedded
+from zinzino.env import Env, refused
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Env()
+env.read_env(BASE_DIR / ".env")
+
+ENVIRONMENT = env.choice("ENVIRONMENT", "development", ("development", "test", "staging", "production"))
+PRODUCTION = ENVIRONMENT in ("staging", "production")
+DATA_DIR = (BASE_DIR / env.str("DATA_DIR", default="var")).resolve()
+VERSION = "0.1.0"
+
+# Where the product is found. Absolute addresses never come from the Host header (api.md 0).
+HOST = env.str("HOST", default="127.0.0.1")
+PORT = env.number("PORT", 3000, least=1, most=65535)
+PUBLIC_URL = env.web_url("PUBLIC_URL", f"http://{HOST}:{PORT}")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["*"])
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+
+# The number of proxies in front of us whose X-Forwarded-For entries are believed (api.md 0).
+if PRODUCTION and "TRUSTED_PROXY_COUNT" not in env.ENVIRON:
+    raise refused("TRUSTED_PROXY_COUNT", "is missing; production does not start without it")
+TRUSTED_PROXY_COUNT = env.number("TRUSTED_PROXY_COUNT", 0, least=0, most=10)
+
+SECRET_KEY = env.key("SECRET_KEY", production=PRODUCTION, data_dir=DATA_DIR)
+JWT_SIGNING_KEY = env.key("JWT_SIGNING_KEY", production=PRODUCTION, data_dir=DATA_DIR)
+if JWT_SIGNING_KEY == SECRET_KEY:
+    raise refused("JWT_SIGNING_KEY", "equals SECRET_KEY; each needs a value of its own")
+DEBUG = env.flag("DEBUG", default=False)
+if DEBUG and PRODUCTION:
+    raise refused("DEBUG", "must be off in production")
+
+# ---------------------------------------------------------------------------------------- servers
+EMBEDDED_POSTGRES = not env.str("DATABASE_URL", default="")
+EMBEDDED_VALKEY = not env.str("REDIS_URL", default="")
+if PRODUCTION and (EMBEDDED_POSTGRES or EMBEDDED_VALKEY):
+    raise refused("DATABASE_URL, REDIS_URL", "are both needed in production")
+_embedded_database, _embedded_redis = embedded.urls(DATA_DIR)
+REDIS_URL = env.str("REDIS_URL", default="") or _embedded_redis
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": {
+        **env.db_url_config(env.str("DATABASE_URL", default="") or _embedded_database),
+        "ENGINE": "django.db.backends.postgresql",
+        # Opening a connection per request costs three to six times the request itself.
+        "CONN_MAX_AGE": env.number("DATABASE_CONN_MAX_AGE_S", 600, least=0, most=86_400),
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+DATABASES["default"]["OPTIONS"] = {
+    "connect_timeout": 5,
+    "application_name": "zinzino",
+    "options": f"-c statement_timeout={env.number('DATABASE_STATEMENT_TIMEOUT_MS', 15_000, least=100, most=3_600_000)}"
+    " -c idle_in_transaction_session_timeout=60000",
+    **DATABASES["default"].get("OPTIONS", {}),
+}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+    }
+}
+
+CELERY_BROKER_URL = embedded.broker_url(REDIS_URL)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_TIME_LIMIT = 120
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10.0
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 300,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 1,
+}
+# A request never waits for the broker: beat sweeps what a lost wake-up leaves behind.
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BEAT_SCHEDULE = {
+    "sweep-dispenses": {"task": "telemetry.tasks.sweep_dispenses", "schedule": 30.0},
+    "sweep-presence": {"task": "telemetry.tasks.sweep_presence", "schedule": 30.0},
+    "ensure-partitions": {"task": "telemetry.tasks.ensure_partitions", "schedule": 6 * 3600.0},
+    "announce-security": {"task": "notifications.tasks.announce_security_events", "schedule": 20.0},
+    "heartbeat": {"task": "zinzino.tasks.heartbeat", "schedule": 10.0},
+    "prune": {"task": "zinzino.tasks.prune", "schedule": 3600.0},
+}
+
+# ----------------------------------------------------------------------------------------- Django
+ROOT_URLCONF = "zinzino.urls"
+WSGI_APPLICATION = "zinzino.wsgi.application"
+APPEND_SLASH = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "zinzino",
+    "accounts",
+    "devices",
+    "notifications",
+    "telemetry",
+    "analytics",
+    "syncapi",
+]
+MIDDLEWARE = [
+    "zinzino.api.middleware.RequestContextMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "zinzino.api.ratelimit.RateLimitMiddleware",
+    "zinzino.api.middleware.UnreadableAddressMiddleware",
+    # The rest serves pages only and steps aside on the API.
+    "zinzino.api.middleware.PageStaticMiddleware",
+    "zinzino.api.middleware.PageSessionMiddleware",
+    "zinzino.api.middleware.PageLocaleMiddleware",
+    "zinzino.api.middleware.PageCsrfMiddleware",
+    "zinzino.api.middleware.PageAuthenticationMiddleware",
+    "zinzino.api.middleware.PageMessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+STATIC_URL = "static/"
+# Outside production the files are served from where the packages keep them.
+STATIC_ROOT = DATA_DIR / "static" if PRODUCTION else None
+WHITENOISE_USE_FINDERS = not PRODUCTION
+MEDIA_ROOT = DATA_DIR / "media"
+
+LANGUAGE_CODE = "tr"
+LANGUAGES = [("tr", _("Turkish")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=PRODUCTION)
+# An orchestrator's probes come without TLS.
+SECURE_REDIRECT_EXEMPT = [r"^health(/|$)"]
+SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_AGE = 8 * 3600
+X_FRAME_OPTIONS = "DENY"
+# PageCsrfMiddleware is Django's own, kept off the API; the check looks for the name only.
+SILENCED_SYSTEM_CHECKS = ["security.W003"]
+if TRUSTED_PROXY_COUNT:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+EMAIL_BACKEND = env.str(
+    "EMAIL_BACKEND",
+    default="django.core.mail.backends.smtp.EmailBackend"
+    if PRODUCTION
+    else "django.core.mail.backends.filebased.EmailBackend",
+)
+EMAIL_FILE_PATH = DATA_DIR / "mail"
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Zinzino <no-reply@zinzino.example>")
+
+# --------------------------------------------------------------------------------------- accounts
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_MIN_LENGTH = env.number("PASSWORD_MIN_LENGTH", 6, least=6, most=64)
+PASSWORD_MAX_LENGTH = 128
+BCRYPT_ROUNDS = env.number("BCRYPT_ROUNDS", 12, least=4 if ENVIRONMENT == "test" else 10, most=16)
+PASSWORD_HASHERS = [
+    "accounts.hashers.BCryptHasher",
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = []
+SIMPLE_JWT = {
+    "SIGNING_KEY": JWT_SIGNING_KEY,
+    "ALGORITHM": "HS256",
+    "ISSUER": "zinzino",
+    "ACCESS_TOKEN_LIFETIME": timedelta(hours=24),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=30),
+    "USER_ID_CLAIM": "user_id",
+}
+
+# -------------------------------------------------------------------------------------------- API
+RATE_LIMITS = {
+    "general": env.per_minute("RATE_LIMIT_GENERAL", "100/min"),
+    "auth": env.per_minute("RATE_LIMIT_AUTH", "10/min"),
+    "sync": env.per_minute("RATE_LIMIT_SYNC", "20/min"),
+    "iot": env.per_minute("RATE_LIMIT_IOT", "200/min"),
+    "dispense": env.per_minute("RATE_LIMIT_DISPENSE", "30/min"),
+}
+MAX_JSON_BYTES = 256 * 1024
+MAX_SYNC_BYTES = 1_000_000
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_SYNC_BYTES
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.SessionTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["zinzino.api.parsers.SafeJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["zinzino.api.renderers.EnvelopeRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "zinzino.api.renderers.OnlyJSON",
+    "DEFAULT_SCHEMA_CLASS": "zinzino.api.schema.OperationSchema",
+    "EXCEPTION_HANDLER": "zinzino.api.errors.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Zinzino IoT Backend API",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "/v1",
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [],
+    # Our own test checks the document.
+    "ENABLE_DJANGO_DEPLOY_CHECK": False,
+}
+
+# ------------------------------------------------------------------------- dispensing, sync, fleet
+# The most of one supplement family that a day may bring, whatever a plan says .
+DOSE_CEILINGS = {
+    "omega": env.number("DOSE_CEILING_OMEGA_ML", 20, least=1, most=100),
+    "vitamin_d": env.number("DOSE_CEILING_VITAMIN_D_IU", 4000, least=100, most=10_000),
+}
+HEARTBEAT_S = env.number("HEARTBEAT_S", 900, least=30, most=86_400)
+SYNC_PAGE_ROWS = env.number("SYNC_PAGE_ROWS", 500, least=1, most=5_000)
+SYNC_FULL_DAYS = env.number("SYNC_FULL_DAYS", 90, least=1, most=3_650)
+# Every last_sync before this instant needs a full sync; raised after a restore (ADR 0004).
+SYNC_EPOCH = env.instant("SYNC_EPOCH", "0001-01-02T00:00:00Z")
+
+LOGGING_CONFIG = "zinzino.logging.configure"
+LOGGING = {"level": env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))}
+LOG_FORMAT = env.choice("LOG_FORMAT", "json" if PRODUCTION else "console", ("json", "console"))
+UNFOLD = {"SITE_TITLE": "Zinzino", "SITE_HEADER": "Zinzino"}

@@ -1,0 +1,61 @@
+"""Every address of the product: the API twice, the probes, the documents, the back office."""
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.views import defaults
+from django.views.generic import RedirectView
+from django.views.static import serve
+
+import accounts.urls
+import analytics.urls
+import devices.urls
+import notifications.urls
+import syncapi.urls
+import telemetry.urls
+from zinzino.api import document, errors, service_views
+
+Patterns = list[URLPattern | URLResolver]
+
+
+def unknown_path(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """A page for people in the back office, the envelope everywhere else."""
+    if request.path_info.startswith("/admin/") and exception:
+        return defaults.page_not_found(request, exception)
+    return errors.unknown_path(request)
+
+
+api: Patterns = [
+    path("openapi.json", document.openapi_json, name="openapi"),
+    *service_views.urlpatterns,
+    *accounts.urls.urlpatterns,
+    *devices.urls.urlpatterns,
+    *notifications.urls.urlpatterns,
+    *telemetry.urls.urlpatterns,
+    *analytics.urls.urlpatterns,
+    *syncapi.urls.urlpatterns,
+]
+# In production a web server or a bucket serves the pictures.
+media: Patterns = (
+    []
+    if settings.PRODUCTION
+    else [path("media/<path:path>", serve, {"document_root": settings.MEDIA_ROOT}, name="media")]
+)
+urlpatterns: Patterns = [
+    path("v1/", include(api)),
+    path("api/", include(api)),
+    *service_views.probes,
+    path("docs", document.swagger, name="docs"),
+    path("redoc", document.redoc, name="redoc"),
+    path("admin", RedirectView.as_view(url="/admin/", permanent=True)),
+    path("admin/", admin.site.urls),
+    *media,
+    # Last, so that an unknown address looks the same under DEBUG.
+    re_path(r"", unknown_path, name="unknown"),
+]
+
+handler400 = errors.bad_request
+handler403 = errors.permission_denied
+handler404 = unknown_path
+handler500 = errors.server_error

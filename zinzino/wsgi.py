@@ -1,0 +1,12 @@
+"""The REST API and the back office, for granian."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+from zinzino.servers import attach
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zinzino.settings")
+attach()
+
+application = get_wsgi_application()
