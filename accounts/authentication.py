@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy
@@ -47,6 +48,11 @@ class Caller:
     language: str
     timezone: str
     is_authenticated: bool = True
+
+
+def caller(request: Request) -> Caller:
+    """The person behind a request of a view that asks for one."""
+    return cast("Caller", request.user)
 
 
 class SessionTokenAuthentication(BaseAuthentication):

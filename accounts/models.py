@@ -45,7 +45,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(max_length=254, unique=True, null=True)
     full_name = models.CharField(max_length=100)
     phone = models.CharField(max_length=20, null=True, blank=True)  # noqa: DJ001  (null in the API)
-    profile_picture = models.URLField(max_length=500, null=True, blank=True)  # noqa: DJ001  (null in the API)
+    profile_picture = models.CharField(max_length=500, null=True, blank=True)  # noqa: DJ001  (null in the API)
     is_verified = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)

@@ -102,7 +102,9 @@ def _locked(token: str) -> RefreshToken:
     found = read_person(token, token_type="refresh")
     if found.kind is Kind.EXPIRED:
         raise ExpiredRefreshToken
-    session = Session.objects.select_for_update().filter(pk=found.claims.get("sid")).first()
+    if found.kind is not Kind.PERSON:
+        raise InvalidRefreshToken
+    session = Session.objects.select_for_update().filter(pk=found.claims["sid"]).first()
     row = (
         RefreshToken.objects.select_related("session__user")
         .filter(token_hash=token_hash(token), session=session)
@@ -125,9 +127,7 @@ def _child(row: RefreshToken, *, now: datetime) -> RefreshToken | None:
 
 
 def _issue(session: Session, *, parent: RefreshToken | None, now: datetime) -> RefreshToken:
-    row = RefreshToken(
-        session=session, parent=parent, created_at=now, expires_at=now + tokens.refresh_lifetime()
-    )
+    row = RefreshToken(session=session, parent=parent, created_at=now, expires_at=now + tokens.refresh_lifetime())
     row.token_hash = token_hash(tokens.refresh(row, session.user_id))
     row.save(force_insert=True)
     return row

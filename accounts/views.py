@@ -5,11 +5,12 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from accounts import services, sessions, sql
 from accounts import serializers as s
+from accounts import services, sessions, sql
+from accounts.authentication import caller
 from zinzino import clock
 from zinzino.api import language
-from zinzino.api.idempotency import idempotent
+from zinzino.api.idempotency import AnswerWithSecret, idempotent
 from zinzino.api.renderers import Message, raw
 from zinzino.api.schema import operation
 from zinzino.api.views import ApiViewSet, OpenViewSet, Request, Response, said
@@ -38,16 +39,17 @@ def register_again(view: "RegisterViewSet", request: Request, reference: UUID) -
 class RegisterViewSet(OpenViewSet):
     validation_status = 400
 
-    @operation("Create an account", request=s.Register, response=s.SignedIn, status=201, errors=(409,), auth="none")
+    @operation(
+        "Create an account", request=s.Register, response=s.SignedIn, status=201, errors=(409,), auth="none"
+    )
     @idempotent(again=register_again)
     def create(self, request: Request) -> Response:
         form = self.parsed(s.Register, request)
         form.setdefault("language", language.of_request(request._request) or "tr")
         client = sessions.Client.of(request._request)
         sign_in = services.register(**form, client=client, now=clock.now())
-        response = Response(signed_in(sign_in, with_picture=False), status=201)
-        response.reference = sign_in.user.id  # type: ignore[attr-defined]
-        return response
+        answer = signed_in(sign_in, with_picture=False)
+        return AnswerWithSecret(answer, status=201, reference=sign_in.user.id)
 
 
 class LoginViewSet(OpenViewSet):
@@ -67,16 +69,16 @@ class LoginViewSet(OpenViewSet):
 class LogoutViewSet(ApiViewSet):
     @operation("Sign out of this session", response=Message)
     def create(self, request: Request) -> Response:
-        services.logout(request.user.session_id, now=clock.now())
+        services.logout(caller(request).session_id, now=clock.now())
         return said(_("Signed out."))
 
 
 class ProfileViewSet(ApiViewSet):
     @operation("Your profile", response=s.Profile)
     def retrieve(self, request: Request) -> Response:
-        return Response(raw(sql.profile(request.user.id)))
+        return Response(raw(sql.profile(caller(request).id)))
 
     @operation("Change your profile", request=s.ProfileUpdate, response=s.Profile)
     def update(self, request: Request) -> Response:
-        services.update_profile(request.user.id, self.parsed(s.ProfileUpdate, request), now=clock.now())
-        return Response(raw(sql.profile(request.user.id)))
+        services.update_profile(caller(request).id, self.parsed(s.ProfileUpdate, request), now=clock.now())
+        return Response(raw(sql.profile(caller(request).id)))

@@ -79,9 +79,7 @@ class Device(models.Model):
         )
         indexes = (
             models.Index(fields=("user", "created_at"), name="devices_of_user"),
-            models.Index(
-                fields=("silent_at",), condition=models.Q(is_connected=True), name="devices_connected"
-            ),
+            models.Index(fields=("silent_at",), condition=models.Q(is_connected=True), name="devices_connected"),
         )
 
     def __str__(self) -> str:

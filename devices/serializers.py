@@ -17,7 +17,9 @@ class MacAddress(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> str:
         address = str(super().to_internal_value(data)).upper().replace("-", ":")
-        if not re.fullmatch(r"([0-9A-F]{2}:){5}[0-9A-F]{2}", address) or len(set(address)) == 2 and address[0] in "0F":
+        if not re.fullmatch(r"([0-9A-F]{2}:){5}[0-9A-F]{2}", address) or (
+            len(set(address)) == 2 and address[0] in "0F"
+        ):
             self.fail("malformed")
         return address
 

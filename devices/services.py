@@ -39,7 +39,7 @@ def visible(found: tuple[UUID, T] | None, *, to: UUID) -> T:
 def locked(device_id: UUID, *, of: UUID) -> Device:
     """The user's device, its row locked until the transaction ends."""
     device = Device.objects.select_for_update().filter(pk=device_id).first()
-    return visible(device and (device.user_id, device), to=of)
+    return visible((device.user_id, device) if device else None, to=of)
 
 
 @transaction.atomic

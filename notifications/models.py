@@ -45,9 +45,7 @@ class Notification(models.Model):
         constraints = (models.UniqueConstraint(fields=("user", "dedupe_key"), name="one_row_per_cause"),)
         indexes = (
             models.Index(fields=("user", "-created_at", "-id"), name="notifications_newest"),
-            models.Index(
-                fields=("user", "type"), condition=models.Q(is_read=False), name="notifications_unread"
-            ),
+            models.Index(fields=("user", "type"), condition=models.Q(is_read=False), name="notifications_unread"),
         )
 
     def __str__(self) -> str:

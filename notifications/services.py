@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import transaction
@@ -41,7 +41,11 @@ def observe_levels(device: Device, levels: dict[AlertKind, int], *, now: datetim
     told = []
     for kind, level in levels.items():
         state = known.get(kind)
-        before = alerts.Episode(state.severity, state.episodes) if state else alerts.Episode()
+        before = (
+            alerts.Episode(cast("alerts.Severity | None", state.severity), state.episodes)
+            if state
+            else alerts.Episode()
+        )
         after, severity = alerts.advanced(before, previous=PREVIOUS[kind](device), level=level)
         if after != before:
             values = {"severity": after.severity, "episodes": after.number}

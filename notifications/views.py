@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
+from accounts.authentication import caller
 from notifications import serializers as s
 from notifications import services, sql
 from zinzino import clock
@@ -18,29 +19,29 @@ class NotificationsViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         query = self.queried(s.ListQuery, request)
         place = {name: query.pop(name) for name in ("limit", "offset", "cursor") if name in query}
-        rows, pagination = page(sql.NEWEST, {"user_id": request.user.id, **query}, **place)
-        unread = sum(sql.unread_by_type(request.user.id).values())
+        rows, pagination = page(sql.NEWEST, {"user_id": caller(request).id, **query}, **place)
+        unread = sum(sql.unread_by_type(caller(request).id).values())
         return Response({"notifications": rows, "unread_count": unread, "pagination": pagination})
 
     @operation("How many wait to be read", response=s.UnreadCount)
     def unread_count(self, request: Request) -> Response:
-        by_type = sql.unread_by_type(request.user.id)
+        by_type = sql.unread_by_type(caller(request).id)
         return Response({"unread_count": sum(by_type.values()), "by_type": by_type})
 
     @operation("Mark all as read", request=s.ReadAll, response=s.Marked)
     def read_all(self, request: Request) -> Response:
         chosen = self.parsed(s.ReadAll, request)
-        marked = services.mark_all_read(request.user.id, now=clock.now(), **chosen)
+        marked = services.mark_all_read(caller(request).id, now=clock.now(), **chosen)
         return Response({"marked_count": marked})
 
 
 class NotificationViewSet(ApiViewSet):
     @operation("Mark as read", response=Message, errors=(403, 404))
     def read(self, request: Request, notification_id: UUID) -> Response:
-        services.mark_read(notification_id, request.user.id, now=clock.now())
+        services.mark_read(notification_id, caller(request).id, now=clock.now())
         return said(_("The notification has been marked as read."))
 
     @operation("Delete a notification", response=Message, errors=(403, 404))
     def destroy(self, request: Request, notification_id: UUID) -> Response:
-        services.delete(notification_id, request.user.id)
+        services.delete(notification_id, caller(request).id)
         return said(_("The notification has been deleted."))

@@ -125,9 +125,7 @@ class Synced:
         columns = [name.strip() for name in self.columns.split(",")]
         old, new = (", ".join(f"{row}.{name}" for name in columns) for row in ("OLD", "NEW"))
         events = "INSERT OR DELETE" if self.deletable else "INSERT"
-        call = (
-            f"sync_capture('{self.kind}', '{self.id_column}', '{self.owner}', '{self.part}', '{self.editable}')"
-        )
+        call = f"sync_capture('{self.kind}', '{self.id_column}', '{self.owner}', '{self.part}', '{self.editable}')"
         return f"""
 CREATE CONSTRAINT TRIGGER sync_{self.kind} AFTER {events} ON {self.table}
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {call};

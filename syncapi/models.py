@@ -1,11 +1,62 @@
-"""What is remembered of each phone that syncs.
+"""The clock and the log of the capture triggers, and what is remembered of each phone that syncs.
 
-The clock and the change log (`sync_clock`, `sync_change`) are tables of the capture triggers and have
-no model: nothing but SQL writes or reads them (migrations 0001, `sql.py`).
+Nothing but the triggers writes `sync_clock` and `sync_change` (`capture.py`); the models are there to
+be read, and so that Django knows of the tables.
 """
+
+from typing import Any
 
 from django.conf import settings
 from django.db import models
+
+
+class TransactionId(models.BigIntegerField):
+    """PostgreSQL's xid8."""
+
+    def db_type(self, connection: Any) -> str:
+        return "xid8"
+
+
+class SyncClock(models.Model):
+    """One user's commit-ordered clock: `ts` is the last stamp that was handed out."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, primary_key=True, related_name="+"
+    )
+    ts = models.DateTimeField()
+    horizon = models.DateTimeField()
+    owner_xid = TransactionId()
+    stamped = models.IntegerField()
+
+    class Meta:
+        db_table = "sync_clock"
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.ts:%F %T}"
+
+
+class SyncChange(models.Model):
+    """The last change of one object, as its owner's phones see it."""
+
+    class Op(models.TextChoices):
+        LIVES = "U"
+        DELETED = "D"
+
+    pk = models.CompositePrimaryKey("user_id", "kind", "object_id")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, related_name="+")
+    kind = models.TextField()
+    object_id = models.UUIDField()
+    ts = models.DateTimeField()
+    created_ts = models.DateTimeField()
+    op = models.CharField(max_length=1, choices=Op)
+    part = models.DateTimeField(null=True)
+    fields = models.JSONField(null=True)
+
+    class Meta:
+        db_table = "sync_change"
+
+    def __str__(self) -> str:
+        return f"{self.op} {self.kind} {self.object_id}"
 
 
 class SyncMetadata(models.Model):

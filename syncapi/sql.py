@@ -83,7 +83,7 @@ logged AS (
    WHERE a.user_id = %(user_id)s AND a.timestamp >= %(oldest)s
      AND (%(kind)s = 'notification' OR (a.timestamp, a.id) < (%(moment)s, %(id)s))
    ORDER BY a.timestamp DESC, a.id DESC LIMIT (SELECT %(rows)s - count(*) FROM told))
-SELECT * FROM told UNION ALL SELECT * FROM logged"""
+SELECT * FROM told UNION ALL SELECT * FROM logged ORDER BY kind DESC, moment DESC, id DESC"""
 
 FULL_HEAD = f"""
 SELECT (SELECT ts FROM sync_clock WHERE user_id = u.id), {PROFILE_JSON}::text,
@@ -96,7 +96,12 @@ SELECT (SELECT ts FROM sync_clock WHERE user_id = u.id), {PROFILE_JSON}::text,
 
 
 def tick(user_id: UUID, *, column: str, client_id: UUID, device_info: str, now: datetime) -> None:
-    parameters = {"user_id": user_id, "client_id": client_id, "device_info": device_info, "now": now}
+    parameters: dict[str, Any] = {
+        "user_id": user_id,
+        "client_id": client_id,
+        "device_info": device_info,
+        "now": now,
+    }
     try:
         with connection.cursor() as cursor:
             cursor.execute(TICK.format(column=column), parameters)

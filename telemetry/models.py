@@ -113,9 +113,7 @@ class Dispense(models.Model):
         )
         indexes = (
             models.Index(fields=("user", "family", "authorized_at"), name="dispenses_of_family"),
-            models.Index(
-                fields=("expires_at",), condition=models.Q(status="authorized"), name="dispenses_open"
-            ),
+            models.Index(fields=("expires_at",), condition=models.Q(status="authorized"), name="dispenses_open"),
         )
 
     def __str__(self) -> str:

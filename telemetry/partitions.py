@@ -15,9 +15,7 @@ def ensure(*, now: datetime, dry_run: bool = False) -> list[str]:
 
     What has none yet lands in the default partition, so that no event is ever refused.
     """
-    wanted = [
-        (table, month(now, offset)) for table in TABLES for offset in range(-MONTHS_BACK, MONTHS_AHEAD + 1)
-    ]
+    wanted = [(table, month(now, offset)) for table in TABLES for offset in range(-MONTHS_BACK, MONTHS_AHEAD + 1)]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_ID,))
         cursor.execute(

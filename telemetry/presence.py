@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
@@ -63,9 +63,7 @@ def apply_status(device: Device, status: Status, *, now: datetime) -> None:
         "last_sync": shown_at(device.last_sync, now),
     }
     changes = {
-        name: value
-        for name, value in reported.items()
-        if value is not None and value != getattr(device, name)
+        name: value for name, value in reported.items() if value is not None and value != getattr(device, name)
     }
     if changes:
         changes["updated_at"] = now

@@ -94,5 +94,3 @@ class CurrentState(serializers.Serializer[Any]):
     cup_placed = serializers.BooleanField()
     sensor_reading = serializers.FloatField(allow_null=True)
     last_state_change = serializers.DateTimeField(allow_null=True)
-
-

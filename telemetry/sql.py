@@ -123,7 +123,13 @@ def family_doses(
 ) -> tuple[list[list[Any]], datetime | None, dict[str, Any] | None]:
     """The family's doses since then as (epoch milliseconds, amount), when the device's open dispense
     expires, and what is recorded under the key."""
-    parameters = {"user_id": user_id, "device_id": device_id, "family": family, "since": since, "key": key}
+    parameters: dict[str, Any] = {
+        "user_id": user_id,
+        "device_id": device_id,
+        "family": family,
+        "since": since,
+        "key": key,
+    }
     with connection.cursor() as cursor:
         cursor.execute(FAMILY_DOSES, parameters)
         doses, opened, recorded = cursor.fetchone()

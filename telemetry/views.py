@@ -1,14 +1,17 @@
 """Sections 3, 4 and 6 of the API, as far as they touch what dispensers report."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
 from django.conf import settings
 
+from accounts.authentication import caller
 from devices import serializers as devices_s
 from devices import services as devices
 from devices import sql as devices_sql
+from devices.credentials import dispenser
 from devices.views import DeviceRoute, DeviceViewSet
 from telemetry import presence, services, sql
 from telemetry import serializers as s
@@ -29,12 +32,12 @@ class OneDeviceViewSet(DeviceViewSet):
     def retrieve(self, request: Request, device_id: UUID) -> Response:
         now = clock.now()
         found = devices_sql.details(device_id, now=now)
-        details = orjson.loads(devices.visible(found, to=request.user.id))
-        return Response(details | {"next_dose_at": services.next_dose_at(request.user.id, details, now=now)})
+        details = orjson.loads(devices.visible(found, to=caller(request).id))
+        return Response(details | {"next_dose_at": services.next_dose_at(caller(request).id, details, now=now)})
 
     @operation("What happened on a device", query=s.HistoryQuery, response=s.ActivityList, errors=(403, 404))
     def history(self, request: Request, device_id: UUID) -> Response:
-        query, user = self.queried(s.HistoryQuery, request), request.user
+        query, user = self.queried(s.HistoryQuery, request), caller(request)
         devices.visible(devices_sql.owner(device_id), to=user.id)
         bounds = span(query.pop("start_date"), query.pop("end_date"), user.timezone)
         rows, pagination = page(
@@ -74,7 +77,7 @@ class StatusViewSet(DeviceRoute):
 class StatesViewSet(ApiViewSet):
     @operation("The current cup states of your devices", response=s.CurrentState, many=True)
     def list(self, request: Request) -> Response:
-        return Response(raw(devices_sql.states_of(request.user.id)))
+        return Response(raw(devices_sql.states_of(caller(request).id)))
 
 
 class DeviceStateViewSet(DeviceRoute):
@@ -88,7 +91,9 @@ class DeviceStateViewSet(DeviceRoute):
     def create(self, request: Request, device_id: UUID) -> Response:
         now = clock.now()
         reading = Reading(**self.parsed(s.Reading, request))
-        return Response(said_to_device(services.report_state(request.user, reading, now=now)) | server_clock(now))
+        return Response(
+            said_to_device(services.report_state(dispenser(request), reading, now=now)) | server_clock(now)
+        )
 
 
 def said_to_device(answer: services.Answer) -> dict[str, Any]:
@@ -110,6 +115,6 @@ def said_to_device(answer: services.Answer) -> dict[str, Any]:
     }
 
 
-def server_clock(now: clock.datetime) -> dict[str, Any]:
+def server_clock(now: datetime) -> dict[str, Any]:
     """So that a dispenser can set its own clock."""
     return {"server_time": now, "server_ms": clock.epoch_ms(now)}

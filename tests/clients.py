@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponse
 from django.test import Client
 
 from accounts.models import User
@@ -18,17 +17,11 @@ class Api:
         self.mount = mount
         self.http = Client(raise_request_exception=False)
 
-    def send(self, method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:
+    def send(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         bearer = {"HTTP_AUTHORIZATION": f"Bearer {self.token}"} if self.token else {}
-        sent = {name: value for name, value in headers.items()}
-        response: Any = self.http.generic(
-            method,
-            self.mount + path,
-            body if isinstance(body, (bytes, str)) else _json(body),
-            content_type=sent.pop("content_type", "application/json"),
-            **{**bearer, **sent},
-        )
-        return checked(response)
+        sent: dict[str, Any] = {"content_type": "application/json", **bearer, **headers}
+        payload = body if isinstance(body, (bytes, str)) else _json(body)
+        return checked(self.http.generic(method, self.mount + path, payload, **sent))
 
     def get(self, path: str, **headers: str) -> Any:
         return self.send("GET", path, **headers)

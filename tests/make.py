@@ -1,6 +1,8 @@
 """Rows for tests, made by the product's own services wherever there is one."""
 
 import itertools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +14,9 @@ from accounts.sessions import Client
 from devices import services as devices
 from devices.models import Device
 from zinzino import clock
+
+# What the `statements` fixture gives: `with statements(4): ...`.
+Statements = Callable[[int], AbstractContextManager[None]]
 
 PASSWORD = "SecurePassword123!"
 

@@ -56,11 +56,11 @@ DATABASES: dict[str, dict[str, Any]] = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
+_timeout_ms = env.number("DATABASE_STATEMENT_TIMEOUT_MS", 15_000, least=100, most=3_600_000)
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 5,
     "application_name": "zinzino",
-    "options": f"-c statement_timeout={env.number('DATABASE_STATEMENT_TIMEOUT_MS', 15_000, least=100, most=3_600_000)}"
-    " -c idle_in_transaction_session_timeout=60000",
+    "options": f"-c statement_timeout={_timeout_ms} -c idle_in_transaction_session_timeout=60000",
     **DATABASES["default"].get("OPTIONS", {}),
 }
 CACHES = {

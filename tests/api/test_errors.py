@@ -104,7 +104,9 @@ def test_whatever_is_raised_leaves_in_the_envelope(
         ("GET", "/v1/take%00", 400, "VALIDATION_ERROR"),
     ],
 )
-def test_what_reaches_no_view_looks_the_same(caller: Caller, method: str, path: str, status: int, code: str) -> None:
+def test_what_reaches_no_view_looks_the_same(
+    caller: Caller, method: str, path: str, status: int, code: str
+) -> None:
     answer = caller(method, path)
     assert (answer.status_code, checked(answer)["code"]) == (status, code)
 

@@ -3,21 +3,20 @@
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import time_machine
-from django.db import connection
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tests.api.conftest import Caller
+from tests.threads import together
 from zinzino import clock
 from zinzino.api import errors
-from zinzino.api.idempotency import idempotent
+from zinzino.api.idempotency import AnswerWithSecret, idempotent
 from zinzino.api.views import OpenViewSet, route, said
 from zinzino.models import RememberedOutcome
 from zinzino.tasks import prune
@@ -37,18 +36,18 @@ def secret_again(_view: Any, _request: Request, reference: UUID) -> Response:
 
 
 class Counting(OpenViewSet):
-    @idempotent
+    @idempotent()
     def slow(self, request: Request) -> Response:
         number = count(request.data["name"])
         time.sleep(0.2)
         return Response({"number": number, "at": clock.now()}, status=201)
 
-    @idempotent
+    @idempotent()
     def sentence(self, request: Request) -> Response:
         count(request.data["name"])
         return said("Done.")
 
-    @idempotent
+    @idempotent()
     def refuse(self, request: Request) -> Response:
         if count(request.data["name"]) == 1:
             raise errors.DuplicateEntry
@@ -57,9 +56,7 @@ class Counting(OpenViewSet):
     @idempotent(again=secret_again)
     def secret(self, request: Request) -> Response:
         count(request.data["name"])
-        response = Response({"secret": "first"}, status=201)
-        response.reference = UUID(request.data["id"])  # type: ignore[attr-defined]
-        return response
+        return AnswerWithSecret({"secret": "first"}, status=201, reference=UUID(request.data["id"]))
 
 
 urlpatterns = [
@@ -98,14 +95,7 @@ def test_the_same_key_takes_effect_once_and_gets_the_same_answer(caller: Caller,
 def test_two_requests_at_once_with_one_key_take_effect_once(caller: Caller, name: str) -> None:
     key = keyed()
 
-    def send(_: int) -> Any:
-        try:
-            return caller.post("/v1/slow", {"name": name}, **key).json()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(send, range(2))
+    first, second = together(lambda path: caller.post(path, {"name": name}, **key).json(), ["/v1/slow"] * 2)
     assert first == second
     assert made[name] == 1
 

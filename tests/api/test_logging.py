@@ -41,9 +41,7 @@ def parsed(lines: io.StringIO) -> list[dict[str, Any]]:
 def test_a_request_leaves_one_line_without_its_query_or_body(caller: Caller, lines: io.StringIO) -> None:
     user_id = str(uuid4())
     token = access_token(user_id=user_id)
-    answer = caller(
-        "POST", "/v1/time?token=hush", {"password": "hush"}, Authorization=f"Bearer {token}"
-    )
+    answer = caller("POST", "/v1/time?token=hush", {"password": "hush"}, Authorization=f"Bearer {token}")
     (line,) = [line for line in parsed(lines) if line["logger"] == "zinzino.requests"]
     assert line.pop("ms") >= 0
     assert line.pop("at")

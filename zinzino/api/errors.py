@@ -27,7 +27,7 @@ MALFORMED = gettext_lazy("The request is malformed.")
 class ApiError(exceptions.APIException):
     """A refusal that a client can act on. Subclasses stand beside the function that raises them."""
 
-    status_code = status.HTTP_400_BAD_REQUEST
+    status_code: int = status.HTTP_400_BAD_REQUEST
     code = "VALIDATION_ERROR"
     reason: str | None = None
     message: Any = gettext_lazy("The request cannot be carried out.")

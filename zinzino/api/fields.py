@@ -105,9 +105,10 @@ class DayOrInstant(serializers.Field[date | datetime, Any, str, Any]):
             if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
                 return date.fromisoformat(text)
             # A plus sign that the client did not encode arrives as a space.
-            return Instant().run_validation(re.sub(r" (?=\d\d:?\d\d$)", "+", text))
+            moment: datetime = Instant().run_validation(re.sub(r" (?=\d\d:?\d\d$)", "+", text))
         except ValueError:
             self.fail("invalid")
+        return moment
 
 
 def span(start: date | datetime | None, end: date | datetime | None, zone: str) -> dict[str, datetime | None]:

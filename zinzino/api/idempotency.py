@@ -8,7 +8,7 @@ import functools
 import hashlib
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Concatenate, Protocol, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import orjson
@@ -25,44 +25,48 @@ from zinzino.models import RememberedOutcome
 
 KEPT = timedelta(hours=24)
 
-Handler = Callable[Concatenate[Any, Request, ...], Response]
+H = TypeVar("H", bound=Callable[..., Response])
+# Makes the answer anew for the object that the first request made: (view, request, its id).
+Again = Callable[[Any, Request, UUID], Response]
+
+
+class AnswerWithSecret(Response):
+    """An answer that must not be kept; `reference` is the id of the object that it is about."""
+
+    def __init__(self, data: Any, *, status: int, reference: UUID) -> None:
+        super().__init__(data, status=status)
+        self.reference = reference
 
 
 class KeyUsedForAnotherRequest(DuplicateEntry):
     message = gettext_lazy("This Idempotency-Key was used for another request.")
 
 
-class Again(Protocol):
-    """Makes the answer anew for the object that the first request made."""
-
-    def __call__(self, view: Any, request: Request, reference: UUID) -> Response: ...
-
-
-def idempotent(handler: Handler | None = None, *, again: Again | None = None) -> Any:
+def idempotent(*, again: Again | None = None) -> Callable[[H], H]:
     """Marks a POST handler as safe to repeat under an `Idempotency-Key`.
 
-    With `again`, the answer holds a secret: only `response.reference`, the id of the object made, is
-    kept, and a retry is answered by `again`.
+    A handler that gives an AnswerWithSecret names `again`, which answers the retries.
     """
-    if handler is None:
-        return functools.partial(idempotent, again=again)
 
-    @functools.wraps(handler)
-    def once(view: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
-        if "HTTP_IDEMPOTENCY_KEY" not in request.META:
-            return handler(view, request, *args, **kwargs)
-        with transaction.atomic():
-            outcome, first = claim(request)
-            if first:
-                response = handler(view, request, *args, **kwargs)
-                remember(outcome, response)
-                return response
-        if outcome.reference and again:
-            return again(view, request, outcome.reference)
-        return Response(recalled(outcome), status=outcome.status)
+    def mark(handler: H) -> H:
+        @functools.wraps(handler)
+        def once(view: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+            if "HTTP_IDEMPOTENCY_KEY" not in request.META:
+                return handler(view, request, *args, **kwargs)
+            with transaction.atomic():
+                outcome, first = claim(request)
+                if first:
+                    response = handler(view, request, *args, **kwargs)
+                    remember(outcome, response)
+                    return response
+            if outcome.reference and again:
+                return again(view, request, outcome.reference)
+            return Response(recalled(outcome), status=outcome.status)
 
-    once.idempotent = True  # type: ignore[attr-defined]  # the document lists the header
-    return once
+        once.idempotent = True  # type: ignore[attr-defined]  # the document lists the header
+        return cast("H", once)
+
+    return mark
 
 
 def claim(request: Request) -> tuple[RememberedOutcome, bool]:
@@ -80,7 +84,7 @@ def claim(request: Request) -> tuple[RememberedOutcome, bool]:
 
 
 def scope_of(request: Request) -> str:
-    return str(request.user.id) if request.user else f"address:{address(request._request)}"
+    return str(request.user.id) if request.user is not None else f"address:{address(request._request)}"
 
 
 def key_of(request: Request) -> UUID:
@@ -99,8 +103,9 @@ def request_hash(request: Request) -> str:
 
 def remember(outcome: RememberedOutcome, response: Response) -> None:
     outcome.status = response.status_code
-    outcome.reference = getattr(response, "reference", None)
-    if outcome.reference is None:
+    if isinstance(response, AnswerWithSecret):
+        outcome.reference = response.reference
+    else:
         kind = "message" if isinstance(response.data, Message) else "data"
         outcome.data = {kind: orjson.loads(dumps(response.data))}
     outcome.save(update_fields=("status", "data", "reference"))

@@ -1,6 +1,6 @@
 """JSON out: orjson, the success envelope, and the time format of the contract."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -25,9 +25,7 @@ def raw(text: str | bytes) -> orjson.Fragment:
 
 
 def dumps(value: Any) -> bytes:
-    return orjson.dumps(
-        value, default=_encode, option=orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
-    )
+    return orjson.dumps(value, default=_encode, option=orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS)
 
 
 def _encode(value: Any) -> Any:
@@ -69,11 +67,12 @@ class EnvelopeRenderer(BaseRenderer):
 class OnlyJSON(BaseContentNegotiation):
     """The API speaks JSON whatever `Accept` says: an error would not help a client that asks for more."""
 
-    def select_parser(self, request: Any, parsers: list[Any]) -> Any:
+    def select_parser(self, request: Any, parsers: Iterable[Any]) -> Any:
         media_type = (request.content_type or "").split(";")[0].strip().lower()
         return next((parser for parser in parsers if parser.media_type == media_type), None)
 
     def select_renderer(
-        self, request: Any, renderers: list[Any], format_suffix: str | None = None
+        self, request: Any, renderers: Iterable[Any], format_suffix: str | None = None
     ) -> tuple[Any, str]:
-        return renderers[0], renderers[0].media_type
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type

@@ -112,12 +112,12 @@ class OperationSchema(AutoSchema):
         return not hasattr(self.handler, "operation")
 
     def get_operation_id(self) -> str:
-        """`devices_list` for the usual actions; else the path itself says it: `auth_login`."""
+        """`devices_list` for the usual actions (HEAD is GET again); else the path itself says it: `auth_login`."""
         words = [word.replace("-", "_") for word in self._tokenize_path()]
         action = self.view.action
         if action == "create" and words[0] in ACTS:
             return "_".join(words)
-        if action in CRUD or len(self.view.action_map) > 1:
+        if action in CRUD or len(set(self.view.action_map.values())) > 1:
             return "_".join([*words, action])
         return "_".join(words)
 
@@ -168,9 +168,7 @@ class OperationSchema(AutoSchema):
         return schema or {"type": "object"}, required
 
     def _get_response_bodies(self, direction: Any = "response") -> Schema:
-        failures = {
-            str(status): {"$ref": f"#/components/responses/Error{status}"} for status in self._failures()
-        }
+        failures = {str(status): {"$ref": f"#/components/responses/Error{status}"} for status in self._failures()}
         return {str(self.said.status): self._success(direction), **dict(sorted(failures.items()))}
 
     def _failures(self) -> Iterator[int]:

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-
 from django.http import HttpResponse
 from django.urls import URLPattern, path, register_converter
 from django.urls.converters import UUIDConverter
-from rest_framework.request import Request
-from rest_framework.response import Response
+from rest_framework.request import Request as Request  # one import for the views
+from rest_framework.response import Response as Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ViewSet
 

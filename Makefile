@@ -1,0 +1,90 @@
+# Everything needs only Python 3.11 or later with pip; `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint soak bench lock clean venv packages dev-packages
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
+
+run: packages ## the whole product on http://127.0.0.1:3000 (HOST, PORT, DATA_DIR, DATABASE_URL, REDIS_URL)
+	@exec $(BIN)/python manage.py run --tied
+
+test: dev-packages ## the tests (ARGS="-k name" selects)
+	@$(BIN)/python -m pytest $(ARGS)
+
+soak: dev-packages ## the long tests: faults, kills, endurance
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: packages ## the measurements
+	@test -d benchmarks || { echo "There are no benchmarks yet."; exit 1; }
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Strong throw-away secrets: `check --deploy` looks at the settings as production would have them.
+RANDOM_KEY = $$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))')
+AS_PRODUCTION = ENVIRONMENT=production SECRET_KEY="$(RANDOM_KEY)" JWT_SIGNING_KEY="$(RANDOM_KEY)" \
+	DATABASE_URL=postgres://lint@localhost/lint REDIS_URL=redis://localhost/0 TRUSTED_PROXY_COUNT=1 \
+	ALLOWED_HOSTS=api.zinzino.example PUBLIC_URL=https://api.zinzino.example
+
+lint: dev-packages ## format, types, imports, migrations, settings, API document
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py lintmigrations
+	@echo "manage.py check --deploy"; $(AS_PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(BIN)/python manage.py openapi --check
+
+# --- packages: installed again only when the lock file changed --------------------------------
+
+packages: venv
+	@$(call install,requirements.lock)
+
+dev-packages: venv
+	@$(call install,requirements-dev.lock)
+
+# $(1): a lock file. Its copy in the venv says that it is installed; `.installing` that it was interrupted.
+define install
+	cmp -s $(1) $(VENV)/$(1) && exit 0; \
+	echo "Installing $(1) ..."; \
+	touch $(VENV)/.installing && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes -r $(1) && \
+	cp requirements.lock $(VENV)/requirements.lock && cp $(1) $(VENV)/$(1) && \
+	rm $(VENV)/.installing
+endef
+
+# Made anew when it is missing, was interrupted half-way, or its Python is gone or too old.
+venv:
+	@if test -e $(VENV)/.installing || \
+		! $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+			{ echo "Python 3.11 or later is needed, and $(PYTHON) is not: make PYTHON=/path/to/python3.12 ..."; exit 1; }; \
+		echo "Making $(VENV) ..."; \
+		rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); \
+	fi
+
+# --- housekeeping -----------------------------------------------------------------------------
+
+UV_VERSION := 0.13.9
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url
+
+lock: ## resolve requirements*.txt into the lock files
+	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && \
+	$(PYTHON) -m venv "$$tools" && "$$tools/bin/pip" install --quiet uv==$(UV_VERSION) && \
+	"$$tools/bin/"$(COMPILE) requirements.txt -o requirements.lock && \
+	"$$tools/bin/"$(COMPILE) -c requirements.lock requirements-dev.txt -o requirements-dev.lock
+
+LOCK_FREE = import fcntl, sys; [fcntl.flock(open(path), fcntl.LOCK_EX | fcntl.LOCK_NB) for path in sys.argv[1:]]
+
+clean: ## remove .venv, var (the embedded data!) and caches
+	@for lock in var/run/run.lock var/run/users.lock; do \
+		test ! -e $$lock || $(PYTHON) -c '$(LOCK_FREE)' $$lock 2>/dev/null || \
+			{ echo "It is running on var/: end it first."; exit 1; }; \
+	done
+	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache htmlcov .coverage
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,33 @@
+import io
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
+ROOT = Path(__file__).resolve().parent.parent
+APPS = ("zinzino", "accounts", "devices", "notifications", "telemetry", "analytics", "syncapi")
+KEYWORDS = {"_": None, "gettext": None, "gettext_lazy": None, "ngettext": (1, 2)}
+TURKISH = ROOT / "locale" / "tr" / "LC_MESSAGES" / "django.po"
+
+
+def said_by(app: str) -> set[str]:
+    found = extract_from_dir(ROOT / app, method_map=[("**.py", "python")], keywords=KEYWORDS)
+    return {message[0] if isinstance(message, tuple) else message for _, _, message, _, _ in found}
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_every_sentence_has_its_turkish(app: str) -> None:
+    with TURKISH.open("rb") as file:
+        catalog = read_po(file)
+    assert [text for text in said_by(app) if not (catalog.get(text) and catalog.get(text).string)] == []
+
+
+def test_the_compiled_catalog_is_current_and_nothing_is_left_over() -> None:
+    with TURKISH.open("rb") as file:
+        catalog = read_po(file)
+    compiled = io.BytesIO()
+    write_mo(compiled, catalog)
+    assert TURKISH.with_suffix(".mo").read_bytes() == compiled.getvalue()
+    assert {message.id for message in catalog if message.id} <= set().union(*map(said_by, APPS))
