@@ -52,7 +52,7 @@ define install
 	cmp -s $(1) $(VENV)/$(1) && exit 0; \
 	echo "Installing $(1) ..."; \
 	touch $(VENV)/.installing && \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes -r $(1) && \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --no-deps --require-hashes -r $(1) && \
 	cp requirements.lock $(VENV)/requirements.lock && cp $(1) $(VENV)/$(1) && \
 	rm $(VENV)/.installing
 endef

@@ -39,9 +39,7 @@ def test_a_failed_login_costs_one_hash_for_known_and_unknown(
 
     hashes = []
     original = BCryptHasher.encode
-    monkeypatch.setattr(
-        BCryptHasher, "encode", lambda self, *args: hashes.append(1) or original(self, *args)
-    )
+    monkeypatch.setattr(BCryptHasher, "encode", lambda self, *args: hashes.append(1) or original(self, *args))
     signed_in(anyone, email=email, password="wrong")
     assert len(hashes) == 1
 
@@ -174,9 +172,7 @@ def test_a_rotation_takes_four_statements(alice: Phone, statements: make.Stateme
 @pytest.mark.django_db(transaction=True)
 def test_eight_parallel_refreshes_share_one_child() -> None:
     alice = Phone(make.person())
-    answers = together(
-        lambda _: Api().post("/auth/refresh", {"refresh_token": alice.refresh_token}), range(8)
-    )
+    answers = together(lambda _: Api().post("/auth/refresh", {"refresh_token": alice.refresh_token}), range(8))
 
     assert [answer.status_code for answer in answers] == [200] * 8
     assert len({answer.data["refresh_token"] for answer in answers}) == 1

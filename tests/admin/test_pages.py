@@ -7,7 +7,9 @@ from accounts.models import User
 from tests import make
 from tests.clients import Unit
 
-PAGES = [reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist") for model in admin.site._registry]
+PAGES = [
+    reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist") for model in admin.site._registry
+]
 
 
 @pytest.fixture

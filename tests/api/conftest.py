@@ -1,12 +1,11 @@
 import json
-import random
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client
 from rest_framework_simplejwt.state import token_backend
 
@@ -19,12 +18,13 @@ from zinzino.redis_client import client as redis_client
 class Caller:
     """An HTTP client with an address of its own, so that its counters start at zero."""
 
-    address: str = field(default_factory=lambda: f"10.{'.'.join(str(random.randrange(256)) for _ in range(3))}")
+    address: str = field(default_factory=lambda: ".".join(map(str, (10, *secrets.token_bytes(3)))))
     headers: dict[str, str] = field(default_factory=dict)
+    http: Client = field(default_factory=lambda: Client(raise_request_exception=False), repr=False)
 
     def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         content = body if isinstance(body, (str, bytes)) else json.dumps({} if body is None else body)
-        response: HttpResponse = Client(raise_request_exception=False).generic(
+        return self.http.generic(
             method,
             path,
             content,
@@ -32,7 +32,6 @@ class Caller:
             headers=self.headers | headers,
             REMOTE_ADDR=self.address,
         )
-        return response
 
     def get(self, path: str, **headers: str) -> Any:
         return self("GET", path, **headers)

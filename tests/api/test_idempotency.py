@@ -31,6 +31,11 @@ def count(name: str) -> int:
         return made[name]
 
 
+def field(request: Request, name: str) -> str:
+    data: Any = request.data
+    return str(data[name])
+
+
 def secret_again(_view: Any, _request: Request, reference: UUID) -> Response:
     return Response({"id": reference, "secret": "fresh"}, status=201)
 
@@ -38,25 +43,25 @@ def secret_again(_view: Any, _request: Request, reference: UUID) -> Response:
 class Counting(OpenViewSet):
     @idempotent()
     def slow(self, request: Request) -> Response:
-        number = count(request.data["name"])
+        number = count(field(request, "name"))
         time.sleep(0.2)
         return Response({"number": number, "at": clock.now()}, status=201)
 
     @idempotent()
     def sentence(self, request: Request) -> Response:
-        count(request.data["name"])
+        count(field(request, "name"))
         return said("Done.")
 
     @idempotent()
     def refuse(self, request: Request) -> Response:
-        if count(request.data["name"]) == 1:
+        if count(field(request, "name")) == 1:
             raise errors.DuplicateEntry
         return said("Done.")
 
     @idempotent(again=secret_again)
     def secret(self, request: Request) -> Response:
-        count(request.data["name"])
-        return AnswerWithSecret({"secret": "first"}, status=201, reference=UUID(request.data["id"]))
+        count(field(request, "name"))
+        return AnswerWithSecret({"secret": "first"}, status=201, reference=UUID(field(request, "id")))
 
 
 urlpatterns = [

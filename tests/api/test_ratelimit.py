@@ -103,7 +103,7 @@ def test_an_access_token_is_no_refresh_token() -> None:
 
 
 def test_a_body_announced_too_large_is_not_read() -> None:
-    request = RequestFactory().post("/v1/auth/refresh", b"{}", content_type="application/json")
+    request: Any = RequestFactory().post("/v1/auth/refresh", b"{}", content_type="application/json")
     request.META["CONTENT_LENGTH"] = "262145"
     assert ratelimit.bucket(request)[1].startswith("address:")
     assert not request._read_started

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.db import OperationalError
+from django.db.migrations.executor import MigrationExecutor
 
 from tests.api.conftest import Caller
 from zinzino import clock
@@ -60,7 +61,7 @@ def test_without_a_database_it_is_not_ready(caller: Caller, monkeypatch: pytest.
 @pytest.mark.django_db
 def test_with_unapplied_migrations_it_is_not_ready(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     health._migrated.cache_clear()
-    monkeypatch.setattr(health.MigrationExecutor, "migration_plan", lambda *_: ["0002"])
+    monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda *_: ["0002"])
     assert caller.get("/health").status_code == 503
     monkeypatch.undo()
     assert caller.get("/health").status_code == 200

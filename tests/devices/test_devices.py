@@ -20,18 +20,21 @@ def test_adding_a_device_answers_the_documented_shape(alice: Phone) -> None:
     response = alice.post("/devices", SALON)
 
     assert response.status_code == 201
-    assert response.data.items() >= {
-        **SALON,
-        "user_id": str(alice.user.pk),
-        "battery_level": 100,
-        "supplement_level": 100,
-        "is_connected": False,
-        "is_active": True,
-        "setup_state": "created",
-        "total_doses_dispensed": 0,
-        "last_sync": None,
-        "firmware_version": None,
-    }.items()
+    assert (
+        response.data.items()
+        >= {
+            **SALON,
+            "user_id": str(alice.user.pk),
+            "battery_level": 100,
+            "supplement_level": 100,
+            "is_connected": False,
+            "is_active": True,
+            "setup_state": "created",
+            "total_doses_dispensed": 0,
+            "last_sync": None,
+            "firmware_version": None,
+        }.items()
+    )
     assert response.data["plan"]["dose"] == {"amount": 3, "unit": "ml"}
     assert response.data["plan"]["timezone"] == "Europe/Istanbul"
 

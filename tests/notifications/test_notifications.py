@@ -40,7 +40,11 @@ def test_filters(alice: Phone, told: list[str], kitchen: Unit) -> None:
         return len(alice.get(f"/notifications?{query}").data["notifications"])
 
     assert (found("is_read=true"), found("is_read=false")) == (1, 2)
-    assert (found("type=low_battery"), found(f"device_id={kitchen.id}"), found(f"device_id={uuid.uuid4()}")) == (2, 3, 0)
+    assert (found("type=low_battery"), found(f"device_id={kitchen.id}"), found(f"device_id={uuid.uuid4()}")) == (
+        2,
+        3,
+        0,
+    )
     assert alice.get("/notifications?type=gossip").status_code == 422
 
 

@@ -153,9 +153,7 @@ def test_the_phone_is_remembered(alice: Phone) -> None:
     assert row.last_delta_sync is None
 
 
-def test_pages_walk_a_large_copy_and_a_large_delta(
-    alice: Phone, kitchen: Unit, settings: Settings
-) -> None:
+def test_pages_walk_a_large_copy_and_a_large_delta(alice: Phone, kitchen: Unit, settings: Settings) -> None:
     phone, fresh = SyncedPhone(alice), SyncedPhone(alice)
     phone.full()
     for _ in range(20):

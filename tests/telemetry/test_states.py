@@ -25,21 +25,24 @@ def test_a_cup_gets_a_dose_and_the_documented_answer(kitchen: Unit, statements: 
     with time_machine.travel(NOON, tick=False), statements(4):
         answer = kitchen.cup(True, sensor_reading=0.85, timestamp=iso(NOON)).data
 
-    assert answer.items() >= {
-        "device_id": str(kitchen.id),
-        "cup_placed": True,
-        "last_state_change": "2026-03-10T09:00:00.000Z",
-        "should_dispense": True,
-        "dispense_amount": "5ml",
-        "reason": "due",
-        "reason_class": None,
-        "dose": {"amount": 5.0, "unit": "ml", "volume_ul": 5000},
-        "expires_at": "2026-03-10T09:01:00.000Z",
-        "next_dose_at": "2026-03-10T13:00:00.000Z",
-        "plan_version": 1,
-        "server_time": "2026-03-10T09:00:00.000Z",
-        "server_ms": 1_773_133_200_000,
-    }.items()
+    assert (
+        answer.items()
+        >= {
+            "device_id": str(kitchen.id),
+            "cup_placed": True,
+            "last_state_change": "2026-03-10T09:00:00.000Z",
+            "should_dispense": True,
+            "dispense_amount": "5ml",
+            "reason": "due",
+            "reason_class": None,
+            "dose": {"amount": 5.0, "unit": "ml", "volume_ul": 5000},
+            "expires_at": "2026-03-10T09:01:00.000Z",
+            "next_dose_at": "2026-03-10T13:00:00.000Z",
+            "plan_version": 1,
+            "server_time": "2026-03-10T09:00:00.000Z",
+            "server_ms": 1_773_133_200_000,
+        }.items()
+    )
     assert Dispense.objects.get().status == "authorized"
     log = ActivityLog.objects.get()
     assert (log.action, log.dose_amount, log.triggered_by) == ("dose_dispensed", "5ml", "automatic")
@@ -51,7 +54,11 @@ def test_a_removal_asks_for_nothing(kitchen: Unit, statements: make.Statements) 
     kitchen.cup(True)
     with statements(4):
         answer = kitchen.cup(False).data
-    assert (answer["should_dispense"], answer["reason"], answer["dispense_amount"]) == (False, "cup_not_placed", None)
+    assert (answer["should_dispense"], answer["reason"], answer["dispense_amount"]) == (
+        False,
+        "cup_not_placed",
+        None,
+    )
     assert Decision.objects.count() == 1
 
 
@@ -110,9 +117,7 @@ def test_a_recorded_no_stays_the_same_no(kitchen: Unit) -> None:
         (timedelta(days=365 * 10), "clock_untrusted"),
     ],
 )
-def test_the_devices_clock_decides_how_far_it_is_believed(
-    kitchen: Unit, behind: timedelta, reason: str
-) -> None:
+def test_the_devices_clock_decides_how_far_it_is_believed(kitchen: Unit, behind: timedelta, reason: str) -> None:
     with time_machine.travel(NOON, tick=False):
         answer = kitchen.cup(True, timestamp=iso(NOON - behind)).data
     assert (answer["reason"], answer["should_dispense"]) == (reason, reason == "due")

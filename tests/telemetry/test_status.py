@@ -18,23 +18,27 @@ def test_a_report_answers_the_documented_shape(kitchen: Unit, statements: make.S
     with statements(4):
         answer = kitchen.status(**report).data
 
-    assert answer.items() >= {
-        "id": str(kitchen.id),
-        "battery_level": 82,
-        "supplement_level": 65,
-        "is_connected": True,
-        "notifications_sent": [],
-        "heartbeat_s": 900,
-        "plan_version": 1,
-        "rotate_token": False,
-    }.items()
+    assert (
+        answer.items()
+        >= {
+            "id": str(kitchen.id),
+            "battery_level": 82,
+            "supplement_level": 65,
+            "is_connected": True,
+            "notifications_sent": [],
+            "heartbeat_s": 900,
+            "plan_version": 1,
+            "rotate_token": False,
+        }.items()
+    )
     device = Device.objects.get()
     assert (device.battery_level, device.firmware_version, device.setup_state) == (82, "1.2.4", "online")
 
 
 def test_a_low_level_is_told_once_an_episode(alice: Phone, kitchen: Unit) -> None:
     sent = [
-        kitchen.status(supplement_level=level).data["notifications_sent"] for level in (21, 20, 19, 11, 10, 9, 24, 25, 20)
+        kitchen.status(supplement_level=level).data["notifications_sent"]
+        for level in (21, 20, 19, 11, 10, 9, 24, 25, 20)
     ]
     low = ["low_supplement"]
     assert sent == [[], low, [], [], low, [], [], [], low]

@@ -41,6 +41,7 @@ class RequestContextMiddleware:
             response["Content-Language"] = translation.get_language() or "tr"
             patch_vary_headers(response, ("Accept-Language", "Authorization"))
             response.headers.setdefault("Cache-Control", "no-store")
+            response.headers.setdefault("Content-Length", str(len(response.content)))
         log_request(request, response, ms=(time.perf_counter() - started) * 1000)
         return response
 
@@ -61,7 +62,7 @@ class UnreadableAddressMiddleware:
 class PagesOnly:
     """Skips a Django middleware on the API, which has no cookies, forms or messages."""
 
-    get_response: GetResponse
+    get_response: Any
 
     def __call__(self, request: HttpRequest) -> Any:
         if is_api(request):

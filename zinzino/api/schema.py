@@ -92,6 +92,8 @@ def operation(
 class OperationSchema(AutoSchema):
     """Writes an operation from what `@operation` says; a handler without it stays out."""
 
+    view: Any
+
     @property
     def handler(self) -> Any:
         return getattr(self.view, self.view.action)
@@ -132,7 +134,7 @@ class OperationSchema(AutoSchema):
     def get_summary(self) -> str:
         return self.said.summary
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]  # as drf-spectacular itself does
         return self.said.description
 
     def get_tags(self) -> list[str]:
@@ -164,7 +166,7 @@ class OperationSchema(AutoSchema):
         return {"content": content, "required": required}
 
     def _body_schema(self, direction: Any) -> tuple[Schema, bool]:
-        schema, required = super()._get_request_for_media_type(self.said.request, direction)
+        schema, required = super()._get_request_for_media_type(self.said.request, direction)  # type: ignore[no-untyped-call]
         return schema or {"type": "object"}, required
 
     def _get_response_bodies(self, direction: Any = "response") -> Schema:
@@ -215,7 +217,7 @@ class OperationSchema(AutoSchema):
         shape = self.said.response
         if isinstance(shape, Mapping):
             return dict(shape)
-        found = self._get_response_for_code(force_instance(shape), str(self.said.status), ["data"], direction)
+        found = self._get_response_for_code(force_instance(shape), str(self.said.status), ["data"], direction)  # type: ignore[no-untyped-call]
         return cast("Schema", found["content"]["data"]["schema"])
 
     def _is_list_view(self, serializer: Any = None) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from zinzino.demo.household import Household
+from zinzino.demo.phone import Phone
 from zinzino.demo.report import Book, CannotGoOn, Display
 from zinzino.demo.scenes import SCENES
 from zinzino.demo.wire import TIMEOUT, Wire
@@ -41,8 +42,9 @@ def live_through(run: Run, display: Display) -> dict[str, Any]:
     started = time.monotonic()
     try:
         find_server(wire)
+        neighbour = Phone(wire)
         for number in range(1, run.rounds + 1):
-            live_one_day(Household(book, wire, dice), number)
+            live_one_day(Household(book, wire, dice, neighbour), number)
     finally:
         wire.close()
     ms = round((time.monotonic() - started) * 1000)

@@ -9,7 +9,7 @@ from uuid import uuid4
 from zinzino.demo.dispenser import Dispenser
 from zinzino.demo.phone import Phone
 from zinzino.demo.report import Book
-from zinzino.demo.wire import Wire
+from zinzino.demo.wire import Answer, Wire
 
 PASSWORD = "a-quiet-Sunday-morning"  # noqa: S105  (of people who do not exist)
 FIRST_NAMES = ("Ayşe", "Mehmet", "Zeynep", "İbrahim", "Elif", "Can")
@@ -20,22 +20,26 @@ OMEGA = ("fish_oil", "krill_oil", "vegan")
 
 @dataclass
 class Household:
-    """One person with two phones and three dispensers, and a neighbour. The dice only vary what does not
-    change what is expected; who they are is new every time."""
+    """One person with two phones and three dispensers. The dice only vary what does not change what is
+    expected; who they are is new every time."""
 
     book: Book
     wire: Wire
     dice: random.Random
+    # Somebody else with an account; the same for all households of a run.
+    neighbour: Phone
 
     def __post_init__(self) -> None:
         self.person = somebody(self.dice)
-        self.phone, self.old_phone, self.neighbour = Phone(self.wire), Phone(self.wire), Phone(self.wire)
+        self.phone, self.old_phone = Phone(self.wire), Phone(self.wire)
         self.kitchen = self.dispenser("Mutfak Dispenseri", "fish_oil", "Mutfak")
         self.bedroom = self.dispenser("Yatak Odası", "vitamin_d", None)
         self.office = self.dispenser("Çalışma Odası", self.dice.choice(OMEGA), "Ofis")
         # The kitchen's first filled cup: the reading, so that it can be sent again, and its answer.
-        self.first_cup: tuple[dict[str, Any], Any] = ({}, None)
-        # What the household must find in its notifications and its log: the severities, oldest first.
+        self.first_cup: tuple[dict[str, Any], Answer] = ({}, Answer(0, {}))
+        # The kitchen's token in the answer that was lost.
+        self.lost_token = ""
+        # The severities of the warnings that must be found, oldest first.
         self.told: list[str] = []
 
     @property

@@ -108,6 +108,10 @@ class Book:
         except Unanswered as error:
             self.note("the server answers in time", str(error))
             raise CannotGoOn from error
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # An answer is not made of what the documentation says.
+            self.note("every answer has its documented parts", f"{type(error).__name__}: {error}")
+            raise CannotGoOn from error
         finally:
             for flaw in self.wire.flaws:
                 self.note("every answer keeps the form of the contract", flaw)

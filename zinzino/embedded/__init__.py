@@ -25,7 +25,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 # What the guardian inherits. Not everything: it outlives the process that starts it.
 KEPT = ("HOME", "LANG", "PATH", "EMBEDDED_FSYNC", "LD_LIBRARY_PATH")
 
-_users: dict[Layout, IO[str]] = {}
+_users: dict[Layout, int] = {}  # the descriptors of users.lock; never closed by accident
 _guard = threading.Lock()
 
 
@@ -76,20 +76,21 @@ def leave(data_dir: Path, *, within_s: float) -> None:
         registration = _users.pop(layout, None)
     if registration is None:
         return
-    alone = try_lock(registration, fcntl.LOCK_EX)
-    registration.close()
+    os.close(registration)
+    with layout.users_lock.open("a") as probe:  # ours may live on in a forked child
+        alone = try_lock(probe, fcntl.LOCK_EX)
     deadline = time.monotonic() + within_s
     while alone and guarded(layout) and time.monotonic() < deadline:
         time.sleep(POLL_S)
 
 
-def _register(layout: Layout) -> IO[str]:
+def _register(layout: Layout) -> int:
     """The shared lock. A guardian that is stopping holds it alone, so we wait for its end first."""
-    file = layout.users_lock.open("a")
+    file = os.open(layout.users_lock, os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + ATTACH_WITHIN_S
     while not try_lock(file, fcntl.LOCK_SH):
         if time.monotonic() > deadline:
-            file.close()
+            os.close(file)
             raise EmbeddedError(f"The servers of {layout.data_dir} do not finish stopping; see {layout.log}.")
         time.sleep(POLL_S)
     return file
@@ -134,7 +135,7 @@ def guarded(layout: Layout) -> bool:
         return not try_lock(file, fcntl.LOCK_SH)
 
 
-def try_lock(file: IO[str], kind: int) -> bool:
+def try_lock(file: IO[str] | int, kind: int) -> bool:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:

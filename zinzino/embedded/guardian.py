@@ -7,6 +7,7 @@ it is gone: whoever attaches meanwhile waits, then starts the next guardian.
 import fcntl
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -86,6 +87,9 @@ class Guardian:
         for server in self.servers:
             server.stop()
             self.layout.wanted(server.name).unlink(missing_ok=True)
+        if self.layout.unfit:  # then these lie in /tmp, where nobody would look for them
+            for folder in (self.layout.sockets, self.layout.postgres_sockets):
+                shutil.rmtree(folder, ignore_errors=True)
         say("stopped")
 
     @contextmanager

@@ -1,9 +1,8 @@
 """Live through a day of a household against a running server, and say what was not as expected."""
 
 import json
+import logging
 import random
-import sys
-from contextlib import nullcontext
 from typing import IO, Any, cast
 
 from django.conf import settings
@@ -31,7 +30,7 @@ class Command(BaseCommand):
         "three dispensers, retries, refusals. Every answer is checked. Ends with 1 if anything was a surprise."
     )
     # It needs a server, not a database.
-    requires_system_checks = ()
+    requires_system_checks: list[str] = []  # noqa: RUF012
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--url", default=settings.PUBLIC_URL, help="the server (default: %(default)s)")
@@ -42,6 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="only the report, as JSON")
 
     def handle(self, **options: Any) -> None:
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         seed = options["seed"] if options["seed"] is not None else random.randrange(10**6)  # noqa: S311
         run = Run(options["url"].rstrip("/"), seed, options["rounds"], options["patience"])
         live = self.stdout.isatty() and not (options["plain"] or options["json"])
@@ -54,7 +54,9 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(report, ensure_ascii=False))
         if not report["ok"]:
-            raise CommandError(f"{len(report['surprises'])} surprises, see above (--seed {seed} repeats the choices)")
+            raise CommandError(
+                f"{len(report['surprises'])} surprises, see above (--seed {seed} repeats the choices)"
+            )
 
     def shown_live(self, run: Run) -> dict[str, Any]:
         # Rich writes control sequences, which a line break after each would tear apart.
@@ -89,6 +91,3 @@ class Command(BaseCommand):
 
 def scenes_of(report: dict[str, Any]) -> list[Scene]:
     return [Scene(**scene) for scene in report["scenes"]]
-
-
-del sys, nullcontext
