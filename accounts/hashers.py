@@ -1,7 +1,5 @@
 """Password hashing: bcrypt as the architecture plan says, its cost by setting."""
 
-from typing import Any
-
 from django.conf import settings
 from django.contrib.auth.hashers import BCryptSHA256PasswordHasher
 
@@ -9,6 +7,4 @@ from django.contrib.auth.hashers import BCryptSHA256PasswordHasher
 class BCryptHasher(BCryptSHA256PasswordHasher):
     """bcrypt over SHA-256, so that a password longer than bcrypt's 72 bytes counts whole."""
 
-    @property
-    def rounds(self) -> Any:
-        return settings.BCRYPT_ROUNDS
+    rounds: int = settings.BCRYPT_ROUNDS

@@ -42,7 +42,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # Apple may keep the address of a person from us: null then, and unique otherwise.
-    email = models.EmailField(max_length=254, unique=True, null=True)
+    email = models.EmailField(max_length=254, unique=True, null=True)  # noqa: DJ001
     full_name = models.CharField(max_length=100)
     phone = models.CharField(max_length=20, null=True, blank=True)  # noqa: DJ001  (null in the API)
     profile_picture = models.CharField(max_length=500, null=True, blank=True)  # noqa: DJ001  (null in the API)

@@ -58,7 +58,8 @@ SELECT d.user_id, json_build_object({DEVICE_FIELDS},
 
 
 def living_credential(hashed: str) -> tuple[Any, ...] | None:
-    return _row(LIVING_CREDENTIAL, (hashed,))
+    row: tuple[Any, ...] | None = _row(LIVING_CREDENTIAL, (hashed,))
+    return row
 
 
 def devices_of(user_id: UUID, *, sort: str, order: str, include_inactive: bool) -> str:
@@ -73,7 +74,7 @@ def devices_of(user_id: UUID, *, sort: str, order: str, include_inactive: bool) 
 
 def device(device_id: UUID) -> tuple[UUID, str] | None:
     """The owner and the JSON of one device, by its primary key."""
-    return _row(f"SELECT d.user_id, {DEVICE_JSON}::text FROM devices d WHERE d.id = %s", (device_id,))
+    return _owned(f"SELECT d.user_id, {DEVICE_JSON}::text FROM devices d WHERE d.id = %s", (device_id,))
 
 
 def owner(device_id: UUID) -> tuple[UUID, UUID] | None:
@@ -84,7 +85,7 @@ def owner(device_id: UUID) -> tuple[UUID, UUID] | None:
 
 def details(device_id: UUID, *, now: datetime) -> tuple[UUID, str] | None:
     """The owner and the JSON of one device with its state and statistics."""
-    return _row(DETAILS, {"device_id": device_id, "now": now})
+    return _owned(DETAILS, {"device_id": device_id, "now": now})
 
 
 def states_of(user_id: UUID) -> str:
@@ -100,6 +101,11 @@ def _row(statement: str, parameters: Any) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return cursor.fetchone()
+
+
+def _owned(statement: str, parameters: Any) -> tuple[UUID, str] | None:
+    found: tuple[UUID, str] | None = _row(statement, parameters)
+    return found
 
 
 def _text(statement: str, parameters: Any) -> str:

@@ -11,7 +11,7 @@ from notifications.models import NotificationType
 def rendered(kind: str, language: str, **facts: Any) -> tuple[str, str]:
     """Title and message. `facts` are the names and numbers that the text speaks of."""
     with override(language):
-        title, message = TEXTS[kind]()
+        title, message = TEXTS[NotificationType(kind)]()
         return title, message % facts
 
 

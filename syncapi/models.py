@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import models
 
 
-class TransactionId(models.BigIntegerField):
+class TransactionId(models.BigIntegerField):  # type: ignore[type-arg]  # not generic at run time
     """PostgreSQL's xid8."""
 
     def db_type(self, connection: Any) -> str:

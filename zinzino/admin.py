@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 
-class BackOfficeAdmin(ModelAdmin):  # type: ignore[misc]  # django-unfold ships no types
+class BackOfficeAdmin(ModelAdmin):
     """Read-only pages that stay quick on large tables; support acts through actions, never by editing."""
 
     list_per_page = 50

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from io import TextIOBase
 from pathlib import Path
 from typing import IO, Any, cast
 from xmlrpc.client import Fault, ServerProxy
@@ -55,7 +56,7 @@ def programs() -> list[Program]:
     ]
 
 
-def run(out: IO[str]) -> None:
+def run(out: TextIOBase | IO[str]) -> None:
     """Keep all programs alive until SIGINT, SIGTERM or SIGHUP; CannotRun if there is no room for them."""
     supervised = Supervised(out)
     with interrupting_signals(), suppress(KeyboardInterrupt):
@@ -78,7 +79,7 @@ def interrupting_signals() -> Iterator[None]:
 class Supervised:
     """supervisord with the programs, what they print, and whether they answer."""
 
-    def __init__(self, out: IO[str]) -> None:
+    def __init__(self, out: TextIOBase | IO[str]) -> None:
         self.out = out
         self.layout = Layout(settings.DATA_DIR)
         self.socket = self.layout.sockets / "supervisor.sock"
@@ -118,7 +119,7 @@ class Supervised:
     def revive(self) -> None:
         """supervisor gives up on a program that fails five times in a row; we do not."""
         with suppress(OSError, Fault, http.client.HTTPException):
-            transport = SupervisorTransport(serverurl=f"unix://{self.socket}")
+            transport = cast(Any, SupervisorTransport)(serverurl=f"unix://{self.socket}")
             with closing(transport), ServerProxy("http://localhost", transport=transport) as server:
                 states = cast(list[dict[str, Any]], server.supervisor.getAllProcessInfo())
                 for state in states:
@@ -242,7 +243,7 @@ def end_leftovers(*, grace_s: float = 9.0) -> None:
 
 def _is_ours(process: psutil.Process) -> bool:
     try:
-        return process.environ().get(MARK) == str(settings.DATA_DIR)
+        return bool(process.environ().get(MARK) == str(settings.DATA_DIR))
     except (psutil.Error, OSError):
         return False
 
@@ -271,7 +272,8 @@ def _listener(port: int) -> str:
 
 
 def answers_ready() -> bool:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.HOST, settings.HOST)
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked for by HOST, not bound here
+    host = here.get(settings.HOST, settings.HOST)
     try:
         with closing(http.client.HTTPConnection(host, settings.PORT, timeout=1.0)) as connection:
             connection.request("GET", "/health/ready")

@@ -16,7 +16,7 @@ from types import FrameType
 from zinzino import linux
 
 KILL_AFTER_S = 8
-ORPHANS_END_WITHIN_S = 1.0
+ORPHANS_END_WITHIN_S = 0.5
 
 
 def main(command: list[str]) -> int:

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -13,7 +14,7 @@ from tests.threads import together
 from zinzino import clock
 
 
-def signed_in(anyone: Api, **credentials: object) -> object:
+def signed_in(anyone: Api, **credentials: object) -> Any:
     return anyone.post("/auth/login", {"email": "alice@example.com", "password": make.PASSWORD, **credentials})
 
 
@@ -37,9 +38,14 @@ def test_a_failed_login_costs_one_hash_for_known_and_unknown(
 ) -> None:
     from accounts.hashers import BCryptHasher
 
-    hashes = []
+    hashes: list[str] = []
     original = BCryptHasher.encode
-    monkeypatch.setattr(BCryptHasher, "encode", lambda self, *args: hashes.append(1) or original(self, *args))
+
+    def counted(self: BCryptHasher, password: str, salt: str) -> str:
+        hashes.append(salt)
+        return str(original(self, password, salt))
+
+    monkeypatch.setattr(BCryptHasher, "encode", counted)
     signed_in(anyone, email=email, password="wrong")
     assert len(hashes) == 1
 

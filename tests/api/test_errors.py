@@ -88,6 +88,7 @@ def test_whatever_is_raised_leaves_in_the_envelope(
     monkeypatch.setattr(Echo, "failure", failure)
     answer = caller.get("/v1/fail")
     assert (answer.status_code, checked(answer)["code"]) == (status, code)
+    assert "X-RateLimit-Remaining" in answer
     for internal in ("10.0.0", "secret", "ayse@", "already closed"):
         assert internal not in answer.content.decode()
 

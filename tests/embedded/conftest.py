@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import psutil
 import psycopg
@@ -19,6 +20,7 @@ from zinzino.embedded.layout import Layout
 USER = """
 import sys
 from pathlib import Path
+from typing import Any, cast
 from zinzino import embedded
 embedded.attach(Path(sys.argv[1]), postgres="postgres" in sys.argv, valkey="valkey" in sys.argv)
 print("attached", flush=True)
@@ -75,7 +77,7 @@ class Servers:
         return process
 
     def connect(self) -> psycopg.Connection[tuple[object, ...]]:
-        parts = Env.db_url_config(embedded.urls(self.layout.data_dir)[0])
+        parts = cast(Any, Env).db_url_config(embedded.urls(self.layout.data_dir)[0])
         return psycopg.connect(host=parts["HOST"], user=parts["USER"], dbname=parts["NAME"], autocommit=True)
 
     def query(self, statement: str) -> object:
@@ -105,9 +107,10 @@ def gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
+# tmp_path carries the test's name and is too long for sockets; test_urls.py looks at such paths.
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Servers]:
-    servers = Servers(tmp_path / "var")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    servers = Servers(tmp_path_factory.mktemp("e") / "var")
     yield servers
     servers.end()
 
@@ -115,7 +118,7 @@ def fresh(tmp_path: Path) -> Iterator[Servers]:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Servers with data, shared because making the data takes a second."""
-    servers = Servers(tmp_path_factory.mktemp("embedded") / "var")
+    servers = Servers(tmp_path_factory.mktemp("e") / "var")
     servers.attached()
     with servers.connect() as connection:
         connection.execute("CREATE TABLE kept (value int)")

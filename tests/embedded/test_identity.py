@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,15 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be refused
 
 
 @pytest.fixture
-def open_folder(tmp_path: Path) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("e")  # short enough for sockets
+
+
+@pytest.fixture
+def open_folder(folder: Path) -> Path:
     """A folder that every account can reach; pytest's own are closed to others."""
-    folder = tmp_path / "open"
-    folder.mkdir()
     for step in (folder, *folder.parents[:3]):
-        if step.stat().st_uid == os.geteuid() and step != Path("/tmp"):
+        if step.stat().st_uid == os.geteuid() and step != Path(tempfile.gettempdir()):
             step.chmod(0o711)
     return folder
 
@@ -30,10 +34,10 @@ def modes(folder: Path) -> dict[Path, int]:
 
 @as_root
 @pytest.mark.enable_socket
-def test_root_runs_it_inside_its_own_closed_home(tmp_path: Path) -> None:
+def test_root_runs_it_inside_its_own_closed_home(folder: Path) -> None:
     if identity.in_namespace() is None:
         pytest.skip("user namespaces are refused here")
-    home = tmp_path / "home"
+    home = folder / "home"
     home.mkdir(mode=0o700)
     before = modes(home)
     layout = Layout(home / "var")
@@ -86,12 +90,12 @@ def test_an_account_that_cannot_reach_the_data_is_told_which_folder(
 
 
 @as_root
-def test_data_made_by_another_account_is_taken_over(tmp_path: Path) -> None:
-    home = tmp_path / "postgres"
+def test_data_made_by_another_account_is_taken_over(folder: Path) -> None:
+    home = folder / "postgres"
     (home / "data").mkdir(parents=True)
     for path in (home, home / "data"):
         os.chown(path, 65534, 65534)
-    layout = Layout(tmp_path)
+    layout = Layout(folder)
     layout.make()
     postgres = Postgres(layout)
     (home / "data" / "PG_VERSION").write_text("18\n")

@@ -1,6 +1,7 @@
 """The addresses of the embedded pair, as django-environ, redis and kombu read them."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import redis
@@ -15,14 +16,14 @@ ODD = 'Öd d\'ir "q" %41+#?&;x/VaR'
 
 
 def database_host(data_dir: Path) -> str:
-    parts = Env.db_url_config(embedded.urls(data_dir)[0])
+    parts = cast(Any, Env).db_url_config(embedded.urls(data_dir)[0])
     assert (parts["NAME"], parts["USER"], parts["PORT"]) == ("zinzino", "zinzino", "")
     return str(parts["HOST"])
 
 
 def broker_socket(data_dir: Path) -> str:
     with Connection(embedded.broker_url(embedded.urls(data_dir)[1])) as connection:
-        return str(connection.channel()._connparams()["path"])
+        return str(cast(Any, connection.channel())._connparams()["path"])
 
 
 @pytest.mark.parametrize("name", ["var", ODD])
@@ -36,7 +37,7 @@ def test_a_path_arrives_as_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", ["l" * 200, "a,b"], ids=["too long", "comma"])
 def test_a_path_unfit_for_sockets_is_replaced_by_a_short_one(name: str) -> None:
     short, other = Layout(Path("/srv") / name), Layout(Path("/srv") / name / "other")
-    assert database_host(short.data_dir).startswith("/tmp/zinzino-")
+    assert database_host(short.data_dir).startswith("/tmp/zinzino-")  # noqa: S108
     assert len(str(short.postgres_socket)) < 90
     assert short.postgres_socket != other.postgres_socket
     assert short.valkey_socket != other.valkey_socket

@@ -22,7 +22,8 @@ class SyncedPhone:
     def full(self) -> Copy:
         """A fresh copy, by as many pages as it takes."""
         copy: Copy = {"devices": {}, "states": {}, "activity_logs": {}, "notifications": {}, "one": {}}
-        cursor, data = None, {"has_more": True}
+        cursor: str | None = None
+        data: dict[str, Any] = {"has_more": True}
         while data["has_more"]:
             data = self.api.post("/sync/full", {"cursor": cursor} if cursor else {}).data
             for name in LISTS:

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -31,7 +32,7 @@ def ago(**span: float) -> Dose:
     return Dose(NOW - timedelta(**span), PLAN.amount)
 
 
-BREAKS = {
+BREAKS: dict[str, dict[str, Any]] = {
     "device_inactive": {"is_active": False},
     "plan_paused": {"plan": replace(PLAN, paused_until=NOW + timedelta(seconds=1))},
     "clock_untrusted": {"timing": Timing.UNTRUSTED},

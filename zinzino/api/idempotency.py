@@ -84,7 +84,9 @@ def claim(request: Request) -> tuple[RememberedOutcome, bool]:
 
 
 def scope_of(request: Request) -> str:
-    return str(request.user.id) if request.user is not None else f"address:{address(request._request)}"
+    # None for nobody (UNAUTHENTICATED_USER), whatever the types of DRF say.
+    person: Any = request.user
+    return str(person.id) if person else f"address:{address(request._request)}"
 
 
 def key_of(request: Request) -> UUID:

@@ -70,7 +70,7 @@ class PagesOnly:
         return super().__call__(request)  # type: ignore[misc]
 
 
-class PageStaticMiddleware(PagesOnly, WhiteNoiseMiddleware):
+class PageStaticMiddleware(PagesOnly, WhiteNoiseMiddleware):  # type: ignore[misc]  # WhiteNoise is also WSGI
     pass
 
 

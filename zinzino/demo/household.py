@@ -11,7 +11,7 @@ from zinzino.demo.phone import Phone
 from zinzino.demo.report import Book
 from zinzino.demo.wire import Answer, Wire
 
-PASSWORD = "a-quiet-Sunday-morning"  # noqa: S105  (of people who do not exist)
+PASSWORD = "a-quiet-Sunday-morning"
 FIRST_NAMES = ("Ayşe", "Mehmet", "Zeynep", "İbrahim", "Elif", "Can")
 LAST_NAMES = ("Yılmaz", "Çelik", "Işık", "Öztürk", "Şahin")
 # The kitchen pours fish oil; what stands in the office counts against the same limits.

@@ -26,7 +26,7 @@ from telemetry.events import Reading
 from zinzino.api.bearer import token_hash
 
 STAFF, DEMO = "staff@example.com", "demo@example.com"
-PASSWORD = "zinzino-demo"  # noqa: S105  (known to all, and never made in production)
+PASSWORD = "zinzino-demo"
 # Two that start together must not both make the data.
 LOCK_ID = 7_202_602
 DAYS = 14

@@ -104,9 +104,9 @@ class Wire:
         try:
             response = self.http.send(request)
         except httpx.TransportError as error:
-            response, fault = None, type(error).__name__
-        else:
-            fault = fault_of(response)
+            self.faults[type(error).__name__] += 1
+            return None, type(error).__name__
+        fault = fault_of(response)
         if fault:
             self.faults[fault] += 1
         return response, fault

@@ -117,7 +117,9 @@ def same_file(file: IO[str], path: Path) -> bool:
 
 
 def say(text: str) -> None:
-    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f} [{os.getpid()}] {text}", flush=True)
+    """Standard output is guardian.log."""
+    sys.stdout.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f} [{os.getpid()}] {text}\n")
+    sys.stdout.flush()
 
 
 def take_lock(layout: Layout) -> IO[str] | None:

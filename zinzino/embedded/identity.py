@@ -1,5 +1,6 @@
 """As whom PostgreSQL runs: it refuses root, and nothing may be opened to other accounts for it."""
 
+import functools
 import os
 import pwd
 from collections.abc import Callable
@@ -53,9 +54,8 @@ def in_namespace() -> Identity | None:
     def become() -> None:
         linux.enter_user_namespace(inner_uid, inner_gid)
 
-    if linux.in_child(lambda: become() or 0) != 0:
-        return None
-    return Identity(os.geteuid(), os.getegid(), become)
+    identity = Identity(os.geteuid(), os.getegid(), become)
+    return identity if possible(identity) else None
 
 
 def unprivileged() -> Identity:
@@ -64,8 +64,9 @@ def unprivileged() -> Identity:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        identity = Identity(entry.pw_uid, entry.pw_gid, lambda: drop_to(entry.pw_uid, entry.pw_gid))
-        if linux.in_child(lambda: identity.become() or 0) == 0:
+        drop = functools.partial(drop_to, entry.pw_uid, entry.pw_gid)
+        identity = Identity(entry.pw_uid, entry.pw_gid, drop)
+        if possible(identity):
             return identity
     raise EmbeddedError(
         "PostgreSQL does not run as root or as an account without a name, user namespaces are refused "
@@ -77,6 +78,14 @@ def drop_to(uid: int, gid: int) -> None:
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
+
+
+def possible(identity: Identity) -> bool:
+    def attempt() -> int:
+        identity.become()
+        return 0
+
+    return linux.in_child(attempt) == 0
 
 
 def first_closed(identity: Identity, folders: list[Path]) -> Path | None:

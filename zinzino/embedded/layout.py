@@ -63,7 +63,8 @@ class Layout:
     def short(self) -> str:
         """The folder for sockets when the data folder's own path is unfit for them."""
         digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
-        return f"/tmp/zinzino-{digest}"  # not gettempdir(): every process must find the same
+        # Not gettempdir(): every process must find the same. `private` checks whose it is.
+        return f"/tmp/zinzino-{digest}"  # noqa: S108
 
     @property
     def unfit(self) -> bool:

@@ -47,7 +47,7 @@ class Server(ABC):
     @abstractmethod
     def answers(self) -> bool: ...
 
-    def become(self) -> None:
+    def become(self) -> None:  # noqa: B027 - most servers run as whoever starts them
         """Change credentials, in the child, before the server starts."""
 
     @property

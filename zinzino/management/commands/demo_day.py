@@ -30,7 +30,7 @@ class Command(BaseCommand):
         "three dispensers, retries, refusals. Every answer is checked. Ends with 1 if anything was a surprise."
     )
     # It needs a server, not a database.
-    requires_system_checks: list[str] = []  # noqa: RUF012
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--url", default=settings.PUBLIC_URL, help="the server (default: %(default)s)")

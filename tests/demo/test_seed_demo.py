@@ -1,0 +1,131 @@
+"""`manage.py seed_demo`: demo data, made once."""
+
+import io
+import json
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.models import User
+from devices.models import Device
+from notifications.models import Notification
+from telemetry.models import ActivityLog
+from tests.clients import Api, Unit
+from tests.threads import together
+from zinzino import clock
+from zinzino.demo.seed import DEMO, PASSWORD, STAFF, seed
+
+
+@pytest.fixture(autouse=True)
+def _data_dir(settings: Any, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path
+
+
+def command(*words: str) -> str:
+    out = io.StringIO()
+    call_command("seed_demo", *words, stdout=out)
+    return out.getvalue()
+
+
+def kept(tmp_path: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads((tmp_path / "demo.json").read_text())
+    return found
+
+
+def signed_in(email: str = DEMO) -> Api:
+    answer = Api().post("/auth/login", {"email": email, "password": PASSWORD})
+    return Api(answer.data["token"])
+
+
+def test_the_history_shows_in_every_list(db: None) -> None:
+    command()
+    phone = signed_in()
+    kitchen, bedroom = phone.get("/devices").data
+    assert [kitchen["device_type"], bedroom["device_type"]] == ["fish_oil", "vitamin_d"]
+    assert (kitchen["total_doses_dispensed"], bedroom["total_doses_dispensed"]) == (13, 14)
+    details = phone.get(f"/devices/{bedroom['id']}").data
+    assert details["statistics"] == {"daily_average": 0.9, "weekly_total": 6, "monthly_total": 14}
+    shown = phone.get("/notifications").data
+    assert [row["type"] for row in shown["notifications"]] == ["low_supplement", "low_battery"]
+    assert shown["unread_count"] == 1
+    history = phone.get(f"/devices/{kitchen['id']}/history").data["activities"]
+    assert {row["confirmation"] for row in history if row["action"] == "dose_dispensed"} == {"assumed"}
+    full = phone.post("/sync/full", {}).data
+    assert (len(full["devices"]), len(full["activity_logs"]), full["has_more"]) == (2, 29, False)
+
+
+def test_the_first_dispenser_pours_today_with_its_token(db: None, tmp_path: Path) -> None:
+    command()
+    file = tmp_path / "demo.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    answer = Unit(kept(tmp_path)["device_id"], kept(tmp_path)["device_token"]).cup(True).data  # type: ignore[arg-type]
+    assert (answer["should_dispense"], answer["dispense_amount"]) == (True, "5ml")
+
+
+@pytest.mark.parametrize("hour", [0, 5, 12, 20, 23])
+def test_it_can_be_made_at_any_hour(db: None, hour: int) -> None:
+    seed(now=datetime(2026, 3, 2, hour, 30, tzinfo=UTC))
+    assert list(Device.objects.order_by("created_at", "serial_number").values_list("total_doses_dispensed", flat=True)) == [13, 14]
+
+
+def test_staff_can_enter_the_back_office(db: None) -> None:
+    command()
+    staff = User.objects.get(email=STAFF)
+    assert (staff.is_staff, staff.is_superuser, staff.check_password(PASSWORD)) == (True, True, True)
+
+
+def test_a_second_time_changes_nothing(db: None, tmp_path: Path) -> None:
+    command()
+    before = everything(), (tmp_path / "demo.json").read_text()
+    assert command() == "demo data: nothing to do\n"
+    assert (everything(), (tmp_path / "demo.json").read_text()) == before
+
+
+def everything() -> list[int]:
+    return [model.objects.count() for model in (User, Device, ActivityLog, Notification)]
+
+
+def test_a_dry_run_makes_nothing(db: None, tmp_path: Path) -> None:
+    answer = json.loads(command("--dry-run", "--json"))
+    assert (answer["made"], answer["dry_run"]) == ([STAFF, DEMO, "demo.json"], True)
+    assert everything() == [0, 0, 0, 0]
+    assert not (tmp_path / "demo.json").exists()
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"device_id": 1}', '{"device_token": 7}', '{"device_token": "x"}'])
+def test_a_lost_or_foreign_file_is_written_anew(db: None, tmp_path: Path, damage: str) -> None:
+    command()
+    first = kept(tmp_path)
+    (tmp_path / "demo.json").write_text(damage)
+    assert command() == "made demo.json\n"
+    assert kept(tmp_path)["device_id"] == first["device_id"]
+    assert Unit(first["device_id"], kept(tmp_path)["device_token"]).status().status_code == 200  # type: ignore[arg-type]
+    assert Unit(first["device_id"], first["device_token"]).status().status_code == 401  # type: ignore[arg-type]
+
+
+def test_a_person_who_removed_the_dispensers_keeps_it_so(db: None, tmp_path: Path) -> None:
+    command()
+    Device.objects.all().delete()
+    (tmp_path / "demo.json").unlink()
+    assert command() == "demo data: nothing to do\n"
+    assert not (tmp_path / "demo.json").exists()
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_production_never_has_demo_accounts(db: None, settings: Any, environment: str) -> None:
+    settings.ENVIRONMENT, settings.PRODUCTION = environment, True
+    with pytest.raises(CommandError, match=f"never made in {environment}"):
+        command()
+    assert not User.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_that_start_together_make_it_once(tmp_path: Path) -> None:
+    made = together(lambda _: seed(now=clock.now()).made, range(3))
+    assert sorted(made, key=len) == [[], [], [STAFF, DEMO, "demo.json"]]
+    assert everything()[:2] == [2, 2]
+
