@@ -14,10 +14,10 @@ run: packages ## the whole product on http://127.0.0.1:3000 (HOST, PORT, DATA_DI
 	@exec $(BIN)/python manage.py run --tied
 
 test: dev-packages ## the tests (ARGS="-k name" selects)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -m "not soak" $(ARGS)
 
-soak: dev-packages ## the long tests: faults, kills, endurance
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+soak: dev-packages ## the long runs
+	@$(BIN)/python -m pytest -m soak $(ARGS)
 
 bench: packages ## the measurements
 	@test -d benchmarks || { echo "There are no benchmarks yet."; exit 1; }

@@ -22,3 +22,4 @@ from zinzino.settings import REDIS_URL as _REDIS_URL  # noqa: E402
 REDIS_URL = f"{_REDIS_URL.partition('?')[0].rstrip('/')}?db={WORKER + 1}"
 CELERY_TASK_ALWAYS_EAGER = True
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+INSTALLED_APPS = [*INSTALLED_APPS, "django_migration_linter"]  # noqa: F405

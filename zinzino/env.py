@@ -5,6 +5,7 @@ import re
 import secrets
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import available_timezones
 
 from django.core.exceptions import ImproperlyConfigured
@@ -13,8 +14,16 @@ from environ import FileAwareEnv
 PLACEHOLDERS = ("change-me", "changeme", "secret", "insecure", "password", "example")
 
 
-class Env(FileAwareEnv):  # type: ignore[misc]  # django-environ ships no types
+class Env(FileAwareEnv):
     """django-environ with ranges and choices; `NAME_FILE` reads a value from a file (Docker secrets)."""
+
+    def database(self, name: str, default: str) -> dict[str, Any]:
+        """A database address such as `postgres://user:password@host:5432/name`, as Django wants it."""
+        address: str = self.str(name, default="") or default
+        if not address.startswith(("postgres://", "postgresql://")):
+            raise refused(name, "is not an address of PostgreSQL")
+        parsed: dict[str, Any] = self.db_url_config(address)
+        return parsed
 
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
         try:

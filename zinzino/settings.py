@@ -11,7 +11,7 @@ from zinzino.env import Env, refused
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = Env()
+env = Env()  # type: ignore[no-untyped-call]  # django-environ has no types
 env.read_env(BASE_DIR / ".env")
 
 ENVIRONMENT = env.choice("ENVIRONMENT", "development", ("development", "test", "staging", "production"))
@@ -49,7 +49,7 @@ REDIS_URL = env.str("REDIS_URL", default="") or _embedded_redis
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
-        **env.db_url_config(env.str("DATABASE_URL", default="") or _embedded_database),
+        **env.database("DATABASE_URL", _embedded_database),
         "ENGINE": "django.db.backends.postgresql",
         # Opening a connection per request costs three to six times the request itself.
         "CONN_MAX_AGE": env.number("DATABASE_CONN_MAX_AGE_S", 600, least=0, most=86_400),

@@ -43,7 +43,7 @@ CREATE TABLE activity_logs_default PARTITION OF activity_logs DEFAULT;
 DROP = "DROP TABLE device_states; DROP TABLE activity_logs;"
 
 
-def first_partitions(_apps: object, _schema_editor: object) -> None:
+def first_partitions(apps: object, schema_editor: object) -> None:
     partitions.ensure(now=clock.now())
 
 

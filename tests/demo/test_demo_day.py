@@ -12,6 +12,7 @@ import httpx
 import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
+from rich.console import Console
 
 from telemetry import dispensing, services
 from telemetry.models import ActivityLog, Dispense
@@ -46,7 +47,7 @@ class BadLine(Line):
 
     def __init__(self) -> None:
         super().__init__()
-        self.dice = random.Random(7)
+        self.dice = random.Random(7)  # noqa: S311  (the same luck every time)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         luck = self.dice.random()
@@ -90,7 +91,8 @@ def test_one_day_stays_below_the_default_limits(live_server: LiveServer) -> None
     sent: dict[str, int] = {}
 
     def count(call: str, data: Any) -> Any:
-        kind = next((kind for kind in ("/auth/login", "/auth/register", "/sync/", "/states/") if kind in call), "general")
+        kinds = ("/auth/login", "/auth/register", "/sync/", "/states/")
+        kind = next((kind for kind in kinds if kind in call), "general")
         sent[kind] = sent.get(kind, 0) + 1
         return data
 
@@ -132,11 +134,14 @@ def test_a_server_that_repeats_a_yes_as_a_new_one_is_caught(
     assert report["doses"]["poured"] == 3
 
 
-def test_a_server_that_knows_no_interval_is_caught(
-    live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def _without_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     lenient = tuple(rule for rule in dispensing.RULES if rule[0] != "min_interval")
     monkeypatch.setattr(dispensing, "RULES", lenient)
+
+
+@pytest.mark.usefixtures("_without_interval")
+def test_a_server_that_knows_no_interval_is_caught(live_server: LiveServer) -> None:
     assert {"a second dispenser of it", "reckoning"} <= set(surprised_in(day(live_server)))
 
 
@@ -235,23 +240,20 @@ def test_without_a_server_it_says_what_to_do() -> None:
         live_through(Run("http://127.0.0.1:9", 1), Silent())
 
 
-def test_the_command_fails_and_prints_what_it_expected(
-    live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dispensing, "RULES", dispensing.RULES[:6])
+@pytest.mark.usefixtures("_without_interval")
+def test_the_command_fails_and_prints_what_it_expected(live_server: LiveServer) -> None:
     out = io.StringIO()
     with pytest.raises(CommandError, match=r"surprises, see above \(--seed 4"):
         call_command("demo_day", url=live_server.url, seed=4, stdout=out)
     lines = out.getvalue()
-    assert "  1 ??? a second dispenser of it" in lines
+    assert "  1 ???  a second dispenser of it" in lines
     assert "expected: the office knows of the kitchen's dose (reason: min_interval" in lines
-    assert "scene " in lines.splitlines()[-30:][0] or "calls  retries  surprises" in lines
+    assert "calls  retries  surprises" in lines
 
 
 def test_both_displays_show_every_scene(live_server: LiveServer) -> None:
-    from rich.console import Console
-
-    screen, lines = io.StringIO(), []
+    screen = io.StringIO()
+    lines: list[str] = []
     console = Console(file=screen, force_terminal=True, width=100)
     run = Run(live_server.url, 1, transport=BadLine(), sleep=lambda _seconds: None)
     with LiveTable(console, [title for title, _ in SCENES], rounds=1) as display:

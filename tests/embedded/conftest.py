@@ -97,7 +97,7 @@ def eventually(holds: Callable[[], object], within_s: float = 10.0) -> None:
         try:
             if holds():
                 return
-        except (psycopg.Error, redis.RedisError, psutil.Error, OSError, ValueError):
+        except (psycopg.Error, redis.RedisError, psutil.Error, OSError, ValueError, KeyError):
             pass
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)

@@ -31,6 +31,8 @@ PASSWORD = "zinzino-demo"
 LOCK_ID = 7_202_602
 DAYS = 14
 LIFTED_AFTER = timedelta(minutes=3)
+# From adding the one dispenser to adding the other, which keeps the kitchen first in the list.
+BETWEEN = timedelta(minutes=10)
 KITCHEN_MISSED, KITCHEN_TWICE = 5, 9
 BEDROOM_CHARGED = 8
 
@@ -93,7 +95,7 @@ def make_household(now: datetime) -> None:
     ).user
     User.objects.filter(pk=user.pk).update(is_verified=True)
     kitchen = dispenser(user, "Mutfak Dispenseri", "fish_oil", "Mutfak", number=1, now=start)
-    bedroom = dispenser(user, "Yatak Odası Dispenseri", "vitamin_d", "Yatak Odası", number=2, now=start)
+    bedroom = dispenser(user, "Yatak Odası Dispenseri", "vitamin_d", "Yatak Odası", number=2, now=start + BETWEEN)
     zone = ZoneInfo(user.timezone)
     today = now.astimezone(zone).date()
     for day in range(DAYS):
@@ -160,7 +162,7 @@ def at(day: date, hour: int, minute: int, zone: ZoneInfo) -> datetime:
 
 
 def first_device() -> Device | None:
-    return Device.objects.filter(user__email=DEMO).order_by("created_at", "serial_number").first()
+    return Device.objects.filter(user__email=DEMO).order_by("created_at").first()
 
 
 def is_good(file: Path, device: Device | None) -> bool:
