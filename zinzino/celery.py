@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init
+from celery.signals import beat_init, celeryd_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zinzino.settings")
 
@@ -14,6 +14,7 @@ app.autodiscover_tasks()
 
 
 @celeryd_init.connect
+@beat_init.connect
 def attach_servers(**_kwargs: Any) -> None:
     from zinzino.servers import attach
 

@@ -22,7 +22,7 @@ class Env(FileAwareEnv):
         address: str = self.str(name, default="") or default
         if not address.startswith(("postgres://", "postgresql://")):
             raise refused(name, "is not an address of PostgreSQL")
-        parsed: dict[str, Any] = self.db_url_config(address)
+        parsed: dict[str, Any] = self.db_url_config(address)  # type: ignore[no-untyped-call]
         return parsed
 
     def number(self, name: str, default: int, *, least: int, most: int) -> int:

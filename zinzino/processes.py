@@ -45,8 +45,9 @@ class Program:
 
 def programs() -> list[Program]:
     """Everything `make run` keeps alive, beside the embedded servers."""
-    workers = getattr(settings, "WEB_WORKERS", min(4, max(2, os.cpu_count() or 2)))
-    web = f"--interface wsgi --no-ws --workers {workers} --blocking-threads 4 --respawn-failed-workers"
+    web = (
+        f"--interface wsgi --no-ws --workers {settings.WEB_WORKERS} --blocking-threads 4 --respawn-failed-workers"
+    )
     where = f"--host {settings.HOST} --port {settings.PORT}"
     beat = shlex.join(["--schedule", str(settings.DATA_DIR / "run" / "beat"), "--pidfile="])
     return [

@@ -1,5 +1,6 @@
 """All settings, read from the environment (and `.env`); `.env.example` names and explains each."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ VERSION = "0.1.0"
 # Where the product is found. Absolute addresses never come from the Host header (api.md 0).
 HOST = env.str("HOST", default="127.0.0.1")
 PORT = env.number("PORT", 3000, least=1, most=65535)
+# REST processes of `make run`.
+WEB_WORKERS = env.number("WEB_WORKERS", min(4, max(2, os.cpu_count() or 2)), least=1, most=64)
 PUBLIC_URL = env.web_url("PUBLIC_URL", f"http://{HOST}:{PORT}")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["*"])
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
