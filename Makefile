@@ -13,7 +13,7 @@ help: ## this list
 run: packages ## the whole product on http://127.0.0.1:3000 (HOST, PORT, DATA_DIR, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python manage.py run --tied
 
-test: dev-packages ## the tests (ARGS="-k name" selects)
+test: dev-packages ## the tests, on two cores (ARGS="-k name" selects)
 	@$(BIN)/python -m pytest -m "not soak" $(ARGS)
 
 soak: dev-packages ## the long runs

@@ -6,6 +6,7 @@ from typing import cast
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -83,11 +84,12 @@ def adopt(credential_id: int, device_id: UUID, *, now: datetime) -> None:
 
 @transaction.atomic
 def issue(device_id: UUID, *, now: datetime, revoke_old: bool = False) -> str:
-    """A new token, shown this once. The one in use stays good until the new one is first used;
-    a token that was issued before and never used is replaced."""
+    """A new token, shown this once. Of the older ones one stays good until the new one is first used:
+    the one in use, or the latest where none was ever used."""
     living = DeviceCredential.objects.filter(device_id=device_id, ended_at=None)
-    stale = living if revoke_old else living.filter(first_used_at=None)
-    stale.update(ended_at=now)
+    in_use = living.order_by(F("first_used_at").desc(nulls_last=True), "-pk").first()
+    kept = [in_use.pk] if in_use and not revoke_old else []
+    living.exclude(pk__in=kept).update(ended_at=now)
     token = new_device_token(device_id)
     DeviceCredential.objects.create(device_id=device_id, token_hash=token_hash(token), created_at=now)
     return token

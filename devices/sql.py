@@ -52,7 +52,7 @@ SELECT d.user_id, json_build_object({DEVICE_FIELDS},
     'current_state', json_build_object('cup_placed', d.cup_placed,
                                        'last_state_change', iso_ms(d.last_state_change)),
     'statistics', json_build_object(
-        'daily_average', round(doses.month / least(30, greatest(1, d.today - d.registered + 1)), 1),
+        'daily_average', round(doses.month::numeric / least(30, greatest(1, d.today - d.registered + 1)), 1),
         'weekly_total', doses.week, 'monthly_total', doses.month))::text
   FROM day d, doses"""
 

@@ -1,12 +1,15 @@
 """Three people: alice owns what is asked about, bob shares nothing with her, charlie is inactive."""
 
+import fcntl
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.db import connection
-from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test.utils import CaptureQueriesContext
 
 from tests import make
@@ -16,20 +19,21 @@ from zinzino.servers import attach
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # one run, not each of its pytest-xdist workers
+        _take_turns()
     attach()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _flush_cascades() -> Iterator[None]:
-    """Tables that only migrations know refer to Django's; a transactional test empties them too."""
-    original = DatabaseOperations.sql_flush
-
-    def cascading(self: Any, style: Any, tables: Any, **options: Any) -> Any:
-        return original(self, style, tables, **options | {"allow_cascade": True})
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DatabaseOperations, "sql_flush", cascading)
-        yield
+def _take_turns() -> None:
+    """Two runs on one data folder would share its databases: the second waits for the first."""
+    path = Path(settings.DATA_DIR) / "tests.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path, os.O_RDWR | os.O_CREAT)  # held open, and so locked, until this process ends
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.stderr.write(f"Another test run uses {path.parent}; waiting for its end ...\n")
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 @pytest.fixture(autouse=True)

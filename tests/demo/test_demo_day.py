@@ -5,11 +5,13 @@ import io
 import json
 import random
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
 from rich.console import Console
@@ -17,9 +19,11 @@ from rich.console import Console
 from telemetry import dispensing, services
 from telemetry.models import ActivityLog, Dispense
 from zinzino.api.renderers import dumps
-from zinzino.demo.day import NoServer, Run, live_through
+from zinzino.demo.day import Run, live_through
 from zinzino.demo.display import Lines, LiveTable, Silent
+from zinzino.demo.report import Scene
 from zinzino.demo.scenes import SCENES
+from zinzino.management.commands import demo_day
 
 Tamper = Callable[[str, Any], Any]
 
@@ -102,20 +106,55 @@ def test_one_day_stays_below_the_default_limits(live_server: LiveServer) -> None
     assert sent["general"] <= 100
 
 
-def test_a_bad_line_changes_nothing(live_server: LiveServer) -> None:
-    report = day(live_server, BadLine(), rounds=3)
+def test_a_bad_line_changes_nothing_and_it_waits_as_long_as_it_is_told(live_server: LiveServer) -> None:
+    waits: list[float] = []
+    report = day(live_server, BadLine(), rounds=3, sleep=waits.append)
     assert report["ok"], told(report)
     assert report["doses"] == {"poured": 6, "allowed_but_lost": 0}
     assert Dispense.objects.count() == ActivityLog.objects.filter(action="dose_dispensed").count() == 6
-    assert {"ConnectError", "ReadError", "429", "502", "503"} <= set(report["faults"])
-
-
-def test_it_waits_as_long_as_it_is_told(live_server: LiveServer) -> None:
-    waits: list[float] = []
-    day(live_server, BadLine(), sleep=waits.append)
+    faults = report["faults"]
+    assert set(faults) == {"ConnectError", "ReadError", "429", "502", "503"}
     asked_for = [seconds for seconds in waits if seconds >= 1]
-    assert len(asked_for) >= 3
-    assert all(1 <= seconds <= 1.5 for seconds in asked_for)
+    assert len(asked_for) >= faults["429"] + faults["502"] + faults["503"] >= 10
+    assert len(waits) == sum(faults.values())
+
+
+class Outage(Line):
+    """The first tries of events are lost, on the way there or on the way back."""
+
+    def __init__(self, *, arrives: bool, events: int) -> None:
+        super().__init__()
+        self.arrives = arrives
+        self.events = events
+        self.tried: set[bytes] = set()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        known = request.content in self.tried or len(self.tried) == self.events
+        if known or "/states/" not in request.url.path:
+            return super().handle_request(request)
+        self.tried.add(request.content)
+        if self.arrives:
+            super().handle_request(request).read()
+        raise httpx.ReadError("connection lost")
+
+
+@pytest.mark.parametrize(
+    ("arrives", "events", "doses"),
+    [
+        # The yes has expired when its answer comes at last: the dose counts, and nobody pours it.
+        (True, 99, {"poured": 0, "allowed_but_lost": 2}),
+        # The cup has become too old; the person lifts it and puts it back.
+        (False, 3, {"poured": 2, "allowed_but_lost": 0}),
+    ],
+)
+def test_an_outage_of_a_minute_pours_nothing_twice(
+    live_server: LiveServer, arrives: bool, events: int, doses: dict[str, int]
+) -> None:
+    line = Outage(arrives=arrives, events=events)
+    with time_machine.travel(datetime.now(UTC)) as traveller:
+        report = day(live_server, line, sleep=lambda _seconds: traveller.shift(70), patience_s=3600)
+    assert report["ok"], told(report)
+    assert report["doses"] == doses
 
 
 def test_a_server_that_repeats_a_yes_as_a_new_one_is_caught(
@@ -132,17 +171,6 @@ def test_a_server_that_repeats_a_yes_as_a_new_one_is_caught(
     report = day(live_server)
     assert {"the lost answer", "reckoning"} <= set(surprised_in(report))
     assert report["doses"]["poured"] == 3
-
-
-@pytest.fixture
-def _without_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    lenient = tuple(rule for rule in dispensing.RULES if rule[0] != "min_interval")
-    monkeypatch.setattr(dispensing, "RULES", lenient)
-
-
-@pytest.mark.usefixtures("_without_interval")
-def test_a_server_that_knows_no_interval_is_caught(live_server: LiveServer) -> None:
-    assert {"a second dispenser of it", "reckoning"} <= set(surprised_in(day(live_server)))
 
 
 def doubled_log(call: str, data: Any) -> Any:
@@ -236,29 +264,61 @@ def test_a_bare_answer_is_a_surprise() -> None:
 
 
 def test_without_a_server_it_says_what_to_do() -> None:
-    with pytest.raises(NoServer, match="make run"):
-        live_through(Run("http://127.0.0.1:9", 1), Silent())
+    with pytest.raises(CommandError, match=r"No server answers at http://127.0.0.1:9 .* `make run`"):
+        call_command("demo_day", url="http://127.0.0.1:9/")
 
 
-@pytest.mark.usefixtures("_without_interval")
-def test_the_command_fails_and_prints_what_it_expected(live_server: LiveServer) -> None:
+@pytest.mark.parametrize("rounds", ["0", "-1", "many", "1000000"])
+def test_a_senseless_number_of_rounds_is_refused(rounds: str) -> None:
+    with pytest.raises(CommandError, match="--rounds"):
+        call_command("demo_day", "--rounds", rounds)
+
+
+def test_it_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo_day, "live_through", interrupted)
+    with pytest.raises(CommandError, match="interrupted") as caught:
+        call_command("demo_day", stdout=io.StringIO())
+    assert caught.value.returncode == 130
+
+
+def test_a_server_that_knows_no_interval_is_caught_and_the_command_says_so(
+    live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lenient = tuple(rule for rule in dispensing.RULES if rule[0] != "min_interval")
+    monkeypatch.setattr(dispensing, "RULES", lenient)
     out = io.StringIO()
     with pytest.raises(CommandError, match=r"surprises, see above \(--seed 4"):
         call_command("demo_day", url=live_server.url, seed=4, stdout=out)
     lines = out.getvalue()
     assert "  1 ???  a second dispenser of it" in lines
     assert "expected: the office knows of the kitchen's dose (reason: min_interval" in lines
+    assert "reckoning: the office poured nothing ({})" in lines
     assert "calls  retries  surprises" in lines
 
 
-def test_both_displays_show_every_scene(live_server: LiveServer) -> None:
-    screen = io.StringIO()
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_sees_a_table_that_fills(live_server: LiveServer) -> None:
+    screen = Terminal()
+    call_command("demo_day", url=live_server.url, stdout=screen)
+    assert all(title in screen.getvalue() for title, _ in SCENES)
+    assert "household 1 of 1" in screen.getvalue()
+    assert "2 doses poured, 0 allowed but lost, all accounted for" in screen.getvalue()
+
+
+def test_both_displays_tell_of_waiting() -> None:
     lines: list[str] = []
-    console = Console(file=screen, force_terminal=True, width=100)
-    run = Run(live_server.url, 1, transport=BadLine(), sleep=lambda _seconds: None)
-    with LiveTable(console, [title for title, _ in SCENES], rounds=1) as display:
-        assert live_through(run, display)["ok"]
-    assert live_through(run, Lines(lines.append))["ok"]
-    for title, _ in SCENES:
-        assert title in screen.getvalue()
-        assert any(f"ok   {title}" in line for line in lines)
+    scene = Scene("the morning cup")
+    table = LiveTable(Console(file=io.StringIO()), [scene.title], rounds=2)
+    for display in (Lines(lines.append), table):
+        display.begins(scene, 2)
+        display.waits("503, again in 1.0 s")
+        display.waits("503, again in 2.0 s")
+    assert lines == ["      503, again in 1.0 s"]
+    assert table.table().caption == "household 2 of 2   503, again in 2.0 s"

@@ -180,6 +180,15 @@ def test_a_new_token_replaces_the_old_at_its_first_use(alice: Phone, kitchen: Un
     assert kitchen.cup(True).error["details"] == {"reason": "token_invalid"}
 
 
+def test_the_first_token_stays_good_until_the_second_is_used_even_if_it_never_was(
+    alice: Phone, kitchen: Unit
+) -> None:
+    new = Unit(kitchen.id, alice.post(f"/devices/{kitchen.id}/token").data["device_token"])
+    assert kitchen.cup(True).status_code == 200
+    assert new.cup(False).status_code == 200
+    assert kitchen.cup(True).status_code == 401
+
+
 def test_an_unused_token_dies_with_the_next_and_revocation_is_at_once(alice: Phone, kitchen: Unit) -> None:
     kitchen.cup(False)
     first = Unit(kitchen.id, alice.post(f"/devices/{kitchen.id}/token").data["device_token"])

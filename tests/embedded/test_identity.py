@@ -3,6 +3,7 @@
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def open_folder(folder: Path) -> Path:
-    """A folder that every account can reach; pytest's own are closed to others."""
-    for step in (folder, *folder.parents[:3]):
-        if step.stat().st_uid == os.geteuid() and step != Path(tempfile.gettempdir()):
-            step.chmod(0o711)
-    return folder
+def open_folder() -> Iterator[Path]:
+    """A folder that every account can reach; every start of pytest closes its own to others."""
+    with tempfile.TemporaryDirectory(prefix="e") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
 
 
 def modes(folder: Path) -> dict[Path, int]:

@@ -7,6 +7,7 @@ from typing import Any
 from zinzino import clock
 from zinzino.demo.wire import Answer, Wire
 
+MOST_TRIES = 5
 LEVELS = ("battery_level", "supplement_level")
 # What one dose of each type looks like in an answer: `dispense_amount`, `dose.volume_ul`.
 DOSES = {
@@ -86,14 +87,15 @@ class Dispenser:
 
     def fill(self) -> tuple[dict[str, Any], Answer]:
         """The reading that got the cup filled, and the answer. When an outage has made the reading too
-        old, a person lifts the cup and puts it back."""
-        while True:
+        old, a person lifts the cup and puts it back, a few times."""
+        for tries_left in reversed(range(MOST_TRIES)):
             self.placed = True
             reading = self.reading(cup_placed=True)
             answer = self.event(reading)
-            if not (answer.retries and answer.field("reason") == "event_too_old"):
-                return reading, answer
+            if not (tries_left and answer.retries and answer.field("reason") == "event_too_old"):
+                break
             self.remove()
+        return reading, answer
 
 
 def is_fresh(answer: Answer) -> bool:

@@ -79,14 +79,13 @@ class Command(BaseCommand):
     def conclude(self, report: dict[str, Any]) -> None:
         doses, faults = report["doses"], report["faults"]
         survived = ", ".join(f"{count} x {name}" for name, count in sorted(faults.items())) or "none"
-        for surprise in report["surprises"]:
-            self.stdout.write(f"{surprise['scene']}: {surprise['expected']}\n  came: {surprise['came']}")
-        self.stdout.write(
-            f"{report['calls']} calls in {report['ms'] / 1000:.1f} s, faults survived: {survived}\n"
-            f"{doses['poured']} doses poured, {doses['allowed_but_lost']} allowed but lost, all accounted for"
-            if report["ok"]
-            else f"{report['calls']} calls in {report['ms'] / 1000:.1f} s, faults survived: {survived}"
-        )
+        for each in report["surprises"]:
+            self.stdout.write(f"{each['scene']}: {each['expected']}\n  came: {each['came']}")
+        self.stdout.write(f"{report['calls']} calls in {report['ms'] / 1000:.1f} s, faults survived: {survived}")
+        if report["ok"]:
+            self.stdout.write(
+                f"{doses['poured']} doses poured, {doses['allowed_but_lost']} allowed but lost, all accounted for"
+            )
 
 
 def scenes_of(report: dict[str, Any]) -> list[Scene]:
