@@ -14,7 +14,7 @@ run: packages ## the whole product on http://127.0.0.1:3000 (HOST, PORT, DATA_DI
 	@exec $(BIN)/python manage.py run --tied
 
 test: dev-packages ## the tests, on two cores (ARGS="-k name" selects)
-	@$(BIN)/python -m pytest -m "not soak" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m "not soak" $(ARGS)
 
 soak: dev-packages ## the long runs
 	@$(BIN)/python -m pytest -m soak $(ARGS)

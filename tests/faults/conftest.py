@@ -29,10 +29,15 @@ class Product:
 
     @property
     def environment(self) -> dict[str, str]:
-        """As a developer has it: none of the tests' settings."""
+        """As a developer has it: none of the tests' settings; limits that many households fit into."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
         own = {"DATA_DIR": str(self.layout.data_dir), "PORT": str(self.port), "WEB_WORKERS": "2"}
-        return {**kept, **own, "EMBEDDED_FSYNC": "off"}
+        limits = {"RATE_LIMIT_AUTH": "10000/min", "RATE_LIMIT_GENERAL": "10000/min"}
+        return {**kept, **own, **limits, "EMBEDDED_FSYNC": "off"}
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     def spawn(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
