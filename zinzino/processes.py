@@ -215,7 +215,9 @@ def section(program: Program) -> str:
 
 def take_place() -> IO[str]:
     """The lock of the one `make run` of this data folder, after the leftovers of a killed one have ended."""
-    file = (Layout(settings.DATA_DIR).run / "run.lock").open("a+")
+    layout = Layout(settings.DATA_DIR)
+    layout.make()  # nobody has yet where both servers are of your own
+    file = (layout.run / "run.lock").open("a+")
     if not embedded.try_lock(file, fcntl.LOCK_EX):
         file.seek(0)
         raise CannotRun(f"It already runs: process {file.read()}, data folder {settings.DATA_DIR}.")

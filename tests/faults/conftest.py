@@ -20,8 +20,9 @@ from zinzino.processes import MARK
 
 
 class Product:
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, **environment: str) -> None:
         self.layout = Layout(data_dir)
+        self.extra = environment
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -33,7 +34,7 @@ class Product:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
         own = {"DATA_DIR": str(self.layout.data_dir), "PORT": str(self.port), "WEB_WORKERS": "2"}
         limits = {"RATE_LIMIT_AUTH": "10000/min", "RATE_LIMIT_GENERAL": "10000/min"}
-        return {**kept, **own, **limits, "EMBEDDED_FSYNC": "off"}
+        return {**kept, **own, **limits, "EMBEDDED_FSYNC": "off", **self.extra}
 
     @property
     def url(self) -> str:

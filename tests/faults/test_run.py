@@ -5,9 +5,11 @@ import signal
 import time
 
 import pytest
+from django.conf import settings
 
 from tests.embedded.conftest import eventually, gone
 from tests.faults.conftest import Product
+from zinzino import embedded
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.slow]
 
@@ -55,6 +57,19 @@ def test_a_taken_port_is_named(running: Product, tmp_path_factory: pytest.TempPa
     assert second.returncode == 1
     assert f"Cannot listen on 127.0.0.1:{running.port}: Address already in use" in printed
     eventually(lambda: not other.processes())
+
+
+def test_with_servers_of_your_own_none_is_started(tmp_path_factory: pytest.TempPathFactory) -> None:
+    database, valkey = embedded.urls(settings.DATA_DIR)  # to the product, foreign servers like any other
+    data_dir = tmp_path_factory.mktemp("o") / "var"
+    product = Product(data_dir, DATABASE_URL=database, REDIS_URL=valkey)
+    product.start()
+    try:
+        assert not (data_dir / "postgres").exists()
+        assert not product.layout.guardian_lock.exists()
+        assert product.answers()
+    finally:
+        assert product.end(signal.SIGINT) == 0
 
 
 @pytest.mark.parametrize("word", ["granian", "worker", "beat"])
