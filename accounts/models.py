@@ -45,7 +45,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(max_length=254, unique=True, null=True)  # noqa: DJ001
     full_name = models.CharField(max_length=100)
     phone = models.CharField(max_length=20, null=True, blank=True)  # noqa: DJ001  (null in the API)
+    # A file of our storage, or the https address that a provider gave.
     profile_picture = models.CharField(max_length=500, null=True, blank=True)  # noqa: DJ001  (null in the API)
+    profile_thumbnail = models.CharField(max_length=500, blank=True, db_default="")
+    # The provider that signed the person in last; the links themselves are allauth's SocialAccount.
+    oauth_provider = models.CharField(max_length=20, blank=True, db_default="")
+    oauth_provider_id = models.CharField(max_length=255, blank=True, db_default="")
     is_verified = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
@@ -55,6 +60,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     timezone = models.CharField(max_length=50, default="Europe/Istanbul")
     created_at = models.DateTimeField(default=clock.now)
     updated_at = models.DateTimeField(default=clock.now)
+    # Set by the request that deletes the account; a job removes the row and its files within a day.
+    deleted_at = models.DateTimeField(null=True)
 
     objects = UserManager()
 
@@ -73,6 +80,9 @@ class EndReason(models.TextChoices):
     REVOKED = "revoked"
     TOKEN_REUSED = "token_reused"
     PASSWORD_CHANGED = "password_changed"
+    PASSWORD_RESET = "password_reset"
+    ACCOUNT_DELETED = "account_deleted"
+    WIPED = "wiped"
 
 
 class Session(models.Model):
@@ -116,11 +126,96 @@ class RefreshToken(models.Model):
         return str(self.id)
 
 
+class OneTimeToken(models.Model):
+    """A token that was mailed; only its hash is kept, and it works once."""
+
+    class Purpose(models.TextChoices):
+        VERIFY_EMAIL = "verify_email"
+        RESET_PASSWORD = "reset_password"
+        CHANGE_EMAIL = "change_email"
+        UNDO_EMAIL_CHANGE = "undo_email_change"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="one_time_tokens")
+    purpose = models.CharField(max_length=20, choices=Purpose)
+    token_hash = models.CharField(max_length=64, unique=True)
+    # The address that the token proves.
+    email = models.EmailField(max_length=254)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "one_time_tokens"
+        indexes = (models.Index(fields=("user", "purpose", "-created_at"), name="one_time_tokens_of_user"),)
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.created_at:%F %T}"
+
+
+class Mail(models.Model):
+    """A mail, written with the change that causes it and sent by a job: the row is its own outbox."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        SENT = "sent"
+        FAILED = "failed"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="mails")
+    kind = models.CharField(max_length=40)
+    to = models.EmailField(max_length=254)
+    subject = models.CharField(max_length=255)
+    text = models.TextField()
+    html = models.TextField()
+    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField()
+    next_attempt_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        db_table = "mails"
+        indexes = (
+            models.Index(fields=("next_attempt_at",), condition=models.Q(status="pending"), name="mails_pending"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.status}"
+
+
+class DataExport(models.Model):
+    """A copy of all that is kept of a person, made by a job as a signed zip (KVKK art. 11)."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        READY = "ready"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="exports")
+    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
+    file = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+    ready_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "data_exports"
+        indexes = (models.Index(fields=("user", "-created_at"), name="data_exports_of_user"),)
+
+    def __str__(self) -> str:
+        return f"export {self.status}"
+
+
 class SecurityEvent(models.Model):
     """Something the owner must hear of. The row is its own outbox: `announced_at` is null until then."""
 
     class Kind(models.TextChoices):
         TOKEN_REUSED = "token_reused"
+        PASSWORD_CHANGED = "password_changed"
+        EMAIL_CHANGED = "email_changed"
+        PROVIDER_LINKED = "provider_linked"
+        ACCOUNT_LOCKED = "account_locked"
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="security_events")
     kind = models.CharField(max_length=30, choices=Kind)
