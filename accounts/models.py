@@ -94,6 +94,7 @@ class Session(models.Model):
     last_seen_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     end_reason = models.CharField(max_length=20, choices=EndReason, blank=True)
+    device_name = models.CharField(max_length=100, blank=True, db_default="")
     platform = models.CharField(max_length=20, blank=True)
     app_version = models.CharField(max_length=20, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
@@ -114,6 +115,8 @@ class RefreshToken(models.Model):
     # A parent has one child: two rotations of one token cannot both succeed.
     parent = models.OneToOneField("self", on_delete=models.CASCADE, null=True, related_name="child")
     token_hash = models.CharField(max_length=64, unique=True)
+    # The key that signed the pair: with it the identical pair can be made again after a key roll.
+    key_id = models.CharField(max_length=16, db_default="")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
     used_at = models.DateTimeField(null=True)

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts import tokens
 from accounts.models import EndReason, RefreshToken, SecurityEvent, Session, User
+from zinzino.api import signing
 from zinzino.api.bearer import Kind, read_person, token_hash
 from zinzino.api.client import address
 from zinzino.api.errors import Unauthorized
@@ -42,6 +43,7 @@ class TokenReused(InvalidRefreshToken):
 class Client:
     """What a request says of the phone that sends it."""
 
+    device_name: str = ""
     platform: str = ""
     app_version: str = ""
     user_agent: str = ""
@@ -50,6 +52,7 @@ class Client:
     @classmethod
     def of(cls, request: HttpRequest) -> "Client":
         return cls(
+            device_name=request.META.get("HTTP_X_DEVICE_NAME", "")[:100],
             platform=request.META.get("HTTP_X_PLATFORM", "")[:20],
             app_version=request.META.get("HTTP_X_APP_VERSION", "")[:20],
             user_agent=request.META.get("HTTP_USER_AGENT", "")[:200],
@@ -63,6 +66,7 @@ def open_session(user: User, client: Client, *, now: datetime) -> tokens.TokenPa
         user=user,
         created_at=now,
         last_seen_at=now,
+        device_name=client.device_name,
         platform=client.platform,
         app_version=client.app_version,
         user_agent=client.user_agent,
@@ -127,7 +131,13 @@ def _child(row: RefreshToken, *, now: datetime) -> RefreshToken | None:
 
 
 def _issue(session: Session, *, parent: RefreshToken | None, now: datetime) -> RefreshToken:
-    row = RefreshToken(session=session, parent=parent, created_at=now, expires_at=now + tokens.refresh_lifetime())
+    row = RefreshToken(
+        session=session,
+        parent=parent,
+        key_id=signing.current_key_id(),
+        created_at=now,
+        expires_at=now + tokens.refresh_lifetime(),
+    )
     row.token_hash = token_hash(tokens.refresh(row, session.user_id))
     row.save(force_insert=True)
     return row

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from rest_framework_simplejwt.settings import api_settings
-from rest_framework_simplejwt.state import token_backend
 
 from accounts.models import RefreshToken
+from zinzino.api import signing
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +55,4 @@ def _encoded(kind: str, row: RefreshToken, user_id: UUID, expires_at: datetime) 
         "iat": int(row.created_at.timestamp()),
         "exp": int(expires_at.timestamp()),
     }
-    return str(token_backend.encode(claims))
+    return signing.encode(claims, key_name=row.key_id)

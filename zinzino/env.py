@@ -88,6 +88,12 @@ class Env(FileAwareEnv):
             raise refused(name, "is too weak: at least 32 random characters are needed")
         return value
 
+    def old_keys(self, name: str, *, data_dir: Path) -> list[str]:
+        """Former keys, comma-separated; else those that this data folder has kept, one a line."""
+        kept = data_dir / "secrets" / name.lower()
+        given: list[str] = self.list(name, default=[])
+        return given or (kept.read_text().split() if kept.exists() else [])
+
 
 def refused(name: str, why: str) -> ImproperlyConfigured:
     return ImproperlyConfigured(f"The setting {name} {why}.")

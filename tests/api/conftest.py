@@ -7,10 +7,9 @@ from uuid import uuid4
 
 import pytest
 from django.test import Client
-from rest_framework_simplejwt.state import token_backend
 
 from zinzino import clock
-from zinzino.api import ratelimit
+from zinzino.api import ratelimit, signing
 from zinzino.redis_client import client as redis_client
 
 
@@ -48,8 +47,7 @@ def caller() -> Caller:
 def access_token(*, user_id: str | None = None, **claims: Any) -> str:
     now = clock.epoch_ms(clock.now()) // 1000
     known = {"token_type": "access", "user_id": user_id or str(uuid4()), "sid": str(uuid4()), "rid": str(uuid4())}
-    token: str = token_backend.encode({**known, "iat": now, "exp": now + 60, **claims})
-    return token
+    return signing.encode({**known, "iat": now, "exp": now + 60, **claims}, key_name="")
 
 
 @pytest.fixture
