@@ -40,6 +40,46 @@ class Refresh(serializers.Serializer[Any]):
     refresh_token = serializers.CharField(max_length=4096)
 
 
+class Email(serializers.Serializer[Any]):
+    email = serializers.EmailField(max_length=254)
+
+
+class MailedToken(serializers.Serializer[Any]):
+    token = serializers.CharField(max_length=200)
+
+
+class ResetPassword(MailedToken):
+    new_password = Password(validators=[strong_enough])
+
+
+class ChangePassword(serializers.Serializer[Any]):
+    current_password = Password(max_length=1000)
+    new_password = Password(validators=[strong_enough])
+
+
+class ChangeEmail(serializers.Serializer[Any]):
+    new_email = serializers.EmailField(max_length=254)
+    password = Password(max_length=1000)
+
+
+class Logout(serializers.Serializer[Any]):
+    all = StrictBoolean(default=False)
+
+
+class Session(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    device_name = serializers.CharField()
+    platform = serializers.CharField()
+    app_version = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    last_seen_at = serializers.DateTimeField()
+    current = serializers.BooleanField()
+
+
+class Ended(serializers.Serializer[Any]):
+    ended_count = serializers.IntegerField()
+
+
 class ProfileUpdate(serializers.Serializer[Any]):
     full_name = PlainText(min_length=2, max_length=100, required=False)
     phone = serializers.CharField(validators=[E164], allow_null=True, required=False)

@@ -6,13 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy
 
-from accounts import sessions
+from accounts import lock, mails, one_time, sessions
 from accounts.authentication import AccountInactive
-from accounts.models import EndReason, Session, User, normalized_email
+from accounts.models import EndReason, OneTimeToken, Session, User, normalized_email
 from accounts.tokens import TokenPair
-from zinzino.api.errors import DuplicateEntry, Unauthorized
+from zinzino.api.errors import DuplicateEntry, NotFound, NotOwner, Unauthorized
 
 
 class EmailTaken(DuplicateEntry):
@@ -45,14 +46,26 @@ def register(
             )
     except IntegrityError as error:
         raise EmailTaken from error
+    send_verification(user, now=now)
     return SignIn(user, sessions.open_session(user, client, now=now))
 
 
+def send_verification(user: User, *, now: datetime) -> None:
+    if user.email:
+        token = one_time.issue(user, OneTimeToken.Purpose.VERIFY_EMAIL, email=user.email, now=now)
+        mails.queue(user, mails.verification, token, now=now)
+
+
 def login(*, email: str, password: str, client: sessions.Client, now: datetime) -> SignIn:
-    """Raises WrongCredentials, AccountInactive (only to who knows the password)."""
-    user = User.objects.filter(email=normalized_email(email)).first()
+    """Raises AccountLocked, WrongCredentials, AccountInactive (only to who knows the password)."""
+    email = normalized_email(email)
+    gate = lock.Gate(email, client.address or "")
+    gate.check()
+    user = User.objects.filter(email=email).first()
     if not verified(user, password) or user is None:
+        gate.failed()
         raise WrongCredentials
+    gate.passed()
     if not user.is_active:
         raise AccountInactive
     return SignIn(user, sessions.open_session(user, client, now=now))
@@ -77,8 +90,29 @@ def sign_in_again(user_id: UUID, password: str, *, client: sessions.Client, now:
     return SignIn(user, sessions.open_session(user, client, now=now))
 
 
-def logout(session_id: UUID, *, now: datetime) -> None:
-    sessions.end(Session.objects.filter(pk=session_id), EndReason.LOGOUT, now=now)
+def logout(user_id: UUID, session_id: UUID, *, everywhere: bool, now: datetime) -> None:
+    own = Session.objects.filter(user_id=user_id)
+    sessions.end(own if everywhere else own.filter(pk=session_id), EndReason.LOGOUT, now=now)
+
+
+def living_sessions(user_id: UUID) -> QuerySet[Session]:
+    return Session.objects.filter(user_id=user_id, ended_at=None).order_by("-last_seen_at", "pk")
+
+
+@transaction.atomic
+def end_session(session_id: UUID, user_id: UUID, *, now: datetime) -> None:
+    """End one session of the caller's. Raises NotFound, NotOwner."""
+    session = Session.objects.select_for_update().filter(pk=session_id).first()
+    if session is None:
+        raise NotFound
+    if session.user_id != user_id:
+        raise NotOwner
+    sessions.end(Session.objects.filter(pk=session_id), EndReason.REVOKED, now=now)
+
+
+def end_other_sessions(user_id: UUID, current: UUID, *, now: datetime) -> int:
+    others = Session.objects.filter(user_id=user_id).exclude(pk=current)
+    return sessions.end(others, EndReason.REVOKED, now=now)
 
 
 def update_profile(user_id: UUID, fields: dict[str, Any], *, now: datetime) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
@@ -19,6 +19,9 @@ from zinzino.api.errors import Unauthorized
 TWIN_WINDOW = timedelta(seconds=10)
 # An answer lost in a tunnel may be asked for again, as long as nobody has used what it held.
 LOST_ANSWER_WINDOW = timedelta(hours=24)
+# Ended sessions stay this long, so that support can see them.
+KEPT_AFTER_END = timedelta(days=30)
+PRUNED_AT_ONCE = 500
 
 
 class InvalidRefreshToken(Unauthorized):
@@ -151,3 +154,16 @@ def _end_stolen(session: Session, *, now: datetime) -> None:
         details={"session_id": str(session.pk), "platform": session.platform},
         occurred_at=now,
     )
+
+
+def prune(*, now: datetime, dry_run: bool = False) -> int:
+    """Delete sessions that ended, or whose last refresh token expired, a month ago: nobody asks any more."""
+    long_ago = now - KEPT_AFTER_END
+    over = Q(ended_at__lt=long_ago) | ~Q(refresh_tokens__expires_at__gt=long_ago)
+    if dry_run:
+        return Session.objects.filter(over).count()
+    deleted = 0
+    while ids := list(Session.objects.filter(over).values_list("pk", flat=True)[:PRUNED_AT_ONCE]):
+        Session.objects.filter(pk__in=ids).delete()
+        deleted += len(ids)
+    return deleted

@@ -1,4 +1,8 @@
-from accounts.views import LoginViewSet, LogoutViewSet, ProfileViewSet, RegisterViewSet
+from django.urls import path
+
+from accounts import pages
+from accounts.recovery_views import CredentialsViewSet, MailedTokenViewSet
+from accounts.views import LoginViewSet, LogoutViewSet, ProfileViewSet, RegisterViewSet, SessionsViewSet
 from zinzino.api.views import route
 
 urlpatterns = [
@@ -6,5 +10,20 @@ urlpatterns = [
     route("auth/login", LoginViewSet, "auth-login", post="create"),
     route("auth/refresh", LoginViewSet, "auth-refresh", post="refresh"),
     route("auth/logout", LogoutViewSet, "auth-logout", post="create"),
+    route("auth/sessions", SessionsViewSet, "auth-sessions", get="list", delete="destroy_others"),
+    route("auth/sessions/<id:session_id>", SessionsViewSet, "auth-session", delete="destroy"),
+    route("auth/forgot-password", MailedTokenViewSet, "auth-forgot-password", post="forgot_password"),
+    route("auth/reset-password", MailedTokenViewSet, "auth-reset-password", post="reset_password"),
+    route("auth/verify-email", MailedTokenViewSet, "auth-verify-email", post="verify_email"),
+    route("auth/resend-verification", CredentialsViewSet, "auth-resend", post="resend_verification"),
     route("profile", ProfileViewSet, "profile", get="retrieve", put="update"),
+    route("profile/password", CredentialsViewSet, "profile-password", put="change_password"),
+    route("profile/email", CredentialsViewSet, "profile-email", post="change_email"),
+]
+
+# The pages that mails link to; not below the API's mounts.
+page_urlpatterns = [
+    path("verify-email", pages.VerifyEmailPage.as_view(), name="page-verify-email"),
+    path("reset-password", pages.ResetPasswordPage.as_view(), name="page-reset-password"),
+    path("undo-email-change", pages.UndoEmailChangePage.as_view(), name="page-undo-email-change"),
 ]

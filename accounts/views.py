@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from accounts import serializers as s
 from accounts import services, sessions, sql
 from accounts.authentication import caller
+from accounts.models import Session
 from zinzino import clock
 from zinzino.api import language
 from zinzino.api.idempotency import AnswerWithSecret, idempotent
@@ -25,6 +26,18 @@ def signed_in(sign_in: services.SignIn, *, with_picture: bool) -> dict[str, Any]
         | {"created_at": user.created_at},
         "token": sign_in.tokens.access,
         "refresh_token": sign_in.tokens.refresh,
+    }
+
+
+def shown(session: Session, *, current: UUID) -> dict[str, Any]:
+    return {
+        "id": session.pk,
+        "device_name": session.device_name,
+        "platform": session.platform,
+        "app_version": session.app_version,
+        "created_at": session.created_at,
+        "last_seen_at": session.last_seen_at,
+        "current": session.pk == current,
     }
 
 
@@ -67,10 +80,29 @@ class LoginViewSet(OpenViewSet):
 
 
 class LogoutViewSet(ApiViewSet):
-    @operation("Sign out of this session", response=Message)
+    @operation("Sign out of this session, or of all", request=s.Logout, response=Message)
     def create(self, request: Request) -> Response:
-        services.logout(caller(request).session_id, now=clock.now())
+        user, everywhere = caller(request), self.parsed(s.Logout, request)["all"]
+        services.logout(user.id, user.session_id, everywhere=everywhere, now=clock.now())
         return said(_("Signed out."))
+
+
+class SessionsViewSet(ApiViewSet):
+    @operation("Your living sessions", response=s.Session, many=True)
+    def list(self, request: Request) -> Response:
+        user = caller(request)
+        return Response([shown(row, current=user.session_id) for row in services.living_sessions(user.id)])
+
+    @operation("End one session", response=Message, errors=(403, 404))
+    def destroy(self, request: Request, session_id: UUID) -> Response:
+        services.end_session(session_id, caller(request).id, now=clock.now())
+        return said(_("The session has been ended."))
+
+    @operation("End all other sessions", response=s.Ended)
+    def destroy_others(self, request: Request) -> Response:
+        user = caller(request)
+        ended = services.end_other_sessions(user.id, user.session_id, now=clock.now())
+        return Response({"ended_count": ended})
 
 
 class ProfileViewSet(ApiViewSet):

@@ -4,6 +4,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_lazy as _
 
@@ -97,6 +98,8 @@ CELERY_BEAT_SCHEDULE = {
     "ensure-partitions": {"task": "telemetry.tasks.ensure_partitions", "schedule": 6 * 3600.0},
     "announce-security": {"task": "notifications.tasks.announce_security_events", "schedule": 20.0},
     "heartbeat": {"task": "zinzino.tasks.heartbeat", "schedule": 10.0},
+    "send-mails": {"task": "accounts.tasks.send_mails", "schedule": 30.0},
+    "prune-accounts": {"task": "accounts.tasks.prune", "schedule": 3600.0},
     "prune": {"task": "zinzino.tasks.prune", "schedule": 3600.0},
 }
 
@@ -185,6 +188,7 @@ EMAIL_BACKEND = env.str(
     else "django.core.mail.backends.filebased.EmailBackend",
 )
 EMAIL_FILE_PATH = DATA_DIR / "mail"
+MAIL_DOMAIN = urlsplit(PUBLIC_URL).hostname or "localhost"
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Zinzino <no-reply@zinzino.example>")
 
 # --------------------------------------------------------------------------------------- accounts
@@ -197,6 +201,12 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
+# Whether forgot-password tells who has an account, as the mission's page documents (404).
+REVEAL_UNKNOWN_EMAIL = env.flag("REVEAL_UNKNOWN_EMAIL", default=True)
+RESET_MAILS_PER_HOUR = env.number("RESET_MAILS_PER_HOUR", 5, least=1, most=1000)
+# Within 15 minutes, before logins are locked.
+LOGIN_FAILURES_PER_ADDRESS = env.number("LOGIN_FAILURES_PER_ADDRESS", 10, least=3, most=1000)
+LOGIN_FAILURES_PER_EMAIL = env.number("LOGIN_FAILURES_PER_EMAIL", 50, least=3, most=10_000)
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = []
 SIMPLE_JWT = {
     "SIGNING_KEY": JWT_SIGNING_KEY,

@@ -46,6 +46,7 @@ urlpatterns: Patterns = [
     path("v1/", include(api)),
     path("api/", include(api)),
     *service_views.probes,
+    *accounts.urls.page_urlpatterns,
     path("docs", document.swagger, name="docs"),
     path("redoc", document.redoc, name="redoc"),
     path("admin", RedirectView.as_view(url="/admin/", permanent=True)),

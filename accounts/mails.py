@@ -1,0 +1,183 @@
+"""The mails of this app: what they say, and their outbox (api.md 1).
+
+A mail is a row that is written with the change that causes it and sent by a job, so that neither can
+happen without the other. It is in its reader's language, as HTML and as text.
+"""
+
+import smtplib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import structlog
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.db import transaction
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+from django.utils.translation import override
+
+from accounts.models import Mail, User
+from zinzino.wakeup import wake
+
+log = structlog.get_logger(__name__)
+
+# A worker that dies while it sends leaves the mail to the next after this long.
+LEASE = timedelta(minutes=2)
+FIRST_RETRY = timedelta(minutes=1)
+MAX_ATTEMPTS = 8
+BATCH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """The words of one mail; the layout is the same for all."""
+
+    kind: str
+    subject: str
+    paragraphs: tuple[str, ...]
+    button: str = ""
+    # Path and token of the page that the button opens.
+    page: str = ""
+    token: str = ""
+
+    @property
+    def link(self) -> str:
+        return f"{settings.PUBLIC_URL}{self.page}?{urlencode({'token': self.token})}" if self.page else ""
+
+
+def verification(token: str) -> Letter:
+    return Letter(
+        "verify_email",
+        _("Please confirm your e-mail address"),
+        (_("Welcome to Zinzino. Please confirm that this address is yours."), _("The link is good for 48 hours.")),
+        _("Confirm"),
+        "/verify-email",
+        token,
+    )
+
+
+def reset(token: str) -> Letter:
+    return Letter(
+        "reset_password",
+        _("Reset your password"),
+        (
+            _("Somebody asked to reset the password of your Zinzino account. The link is good for one hour."),
+            _("If this was not you, you need not do anything."),
+        ),
+        _("Choose a new password"),
+        "/reset-password",
+        token,
+    )
+
+
+def email_change(token: str) -> Letter:
+    return Letter(
+        "change_email",
+        _("Please confirm your new e-mail address"),
+        (
+            _("Please confirm that your Zinzino account shall use this address."),
+            _("The link is good for 48 hours."),
+        ),
+        _("Confirm"),
+        "/verify-email",
+        token,
+    )
+
+
+def email_changed(token: str, new_email: str) -> Letter:
+    return Letter(
+        "email_changed",
+        _("Your e-mail address was changed"),
+        (
+            _("Your Zinzino account now uses the address %(email)s.") % {"email": new_email},
+            _("If this was not you, undo it within seven days; all sessions will end."),
+        ),
+        _("This was not me"),
+        "/undo-email-change",
+        token,
+    )
+
+
+def password_changed() -> Letter:
+    return Letter(
+        "password_changed",
+        _("Your password was changed"),
+        (
+            _("The password of your Zinzino account was changed just now."),
+            _("If this was not you, reset your password at once."),
+        ),
+    )
+
+
+def queue(user: User, letter: Any, *facts: str, to: str | None = None, now: datetime) -> Mail | None:
+    """Write a letter into the outbox, in the language of its reader; part of the caller's transaction."""
+    address = to or user.email
+    if not address:  # Apple may keep it from us
+        return None
+    with override(user.language):
+        words: Letter = letter(*facts)
+        shown = {"letter": words, "name": user.full_name, "language": user.language}
+        mail = Mail.objects.create(
+            user=user,
+            kind=words.kind,
+            to=address,
+            subject=words.subject,
+            text=render_to_string("accounts/mail.txt", shown),
+            html=render_to_string("accounts/mail.html", shown),
+            created_at=now,
+            next_attempt_at=now,
+        )
+    transaction.on_commit(wake_sender)
+    return mail
+
+
+def wake_sender() -> None:
+    from accounts.tasks import send_mails
+
+    wake(send_mails)
+
+
+def send_waiting(*, now: datetime) -> int:
+    """Send what is due, on any number of workers at once; answers how many were sent."""
+    return sum(send(mail, now=now) for mail in claimed(now=now))
+
+
+@transaction.atomic
+def claimed(*, now: datetime) -> list[Mail]:
+    """Mails that nobody else sends now: they are ours until the lease ends."""
+    due = Mail.objects.filter(status=Mail.Status.PENDING, next_attempt_at__lte=now)
+    mails = list(due.select_for_update(skip_locked=True).order_by("next_attempt_at")[:BATCH])
+    for mail in mails:
+        mail.attempts += 1
+        mail.next_attempt_at = now + LEASE
+    Mail.objects.bulk_update(mails, ("attempts", "next_attempt_at"))
+    return mails
+
+
+def send(mail: Mail, *, now: datetime) -> bool:
+    message = EmailMultiAlternatives(mail.subject, mail.text, settings.DEFAULT_FROM_EMAIL, [mail.to])
+    message.attach_alternative(mail.html, "text/html")
+    # The same for every attempt: a mail that went out twice can be told from two mails.
+    message.extra_headers["Message-ID"] = f"<mail-{mail.pk}@{settings.MAIL_DOMAIN}>"
+    try:
+        message.send()
+    except (OSError, smtplib.SMTPException) as error:
+        failed(mail, error, now=now)
+        return False
+    # What was sent is no longer needed; its links are secrets.
+    Mail.objects.filter(pk=mail.pk).update(status=Mail.Status.SENT, sent_at=now, last_error="", text="", html="")
+    return True
+
+
+def failed(mail: Mail, error: Exception, *, now: datetime) -> None:
+    """Try again later, each time twice as late; give up after the last attempt."""
+    refused_for_good = isinstance(error, smtplib.SMTPRecipientsRefused)
+    over = refused_for_good or mail.attempts >= MAX_ATTEMPTS
+    Mail.objects.filter(pk=mail.pk).update(
+        status=Mail.Status.FAILED if over else Mail.Status.PENDING,
+        next_attempt_at=now + FIRST_RETRY * 2 ** (mail.attempts - 1),
+        last_error=type(error).__name__,
+    )
+    log.warning("a mail was not sent", kind=mail.kind, mail=mail.pk, error=type(error).__name__, given_up=over)

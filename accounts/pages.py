@@ -1,0 +1,123 @@
+"""The pages behind the links of our mails: they work without the app and without scripts.
+
+Opening a link changes nothing, so that a scanner that fetches it burns no token; the button does.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views import View
+from rest_framework.exceptions import ValidationError
+
+from accounts import recovery
+from accounts.serializers import strong_enough
+from zinzino import clock
+from zinzino.api.errors import ApiError
+
+
+class Confirmation(forms.Form):
+    token = forms.CharField(max_length=200, widget=forms.HiddenInput)
+
+
+class NewPassword(Confirmation):
+    new_password = forms.CharField(
+        label=gettext_lazy("New password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    def clean_new_password(self) -> str:
+        password: str = self.cleaned_data["new_password"]
+        try:
+            strong_enough(password)
+        except ValidationError as error:
+            raise forms.ValidationError([str(each) for each in error.args[0]]) from error
+        return password
+
+
+class MailPage(View):
+    """One heading, one sentence, one button; then what came of it."""
+
+    http_method_names = ["get", "head", "post"]
+    form: type[forms.Form] = Confirmation
+    act: Callable[..., None]
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self.shown(form=self.form(initial={"token": request.GET.get("token", "")[:200]}))
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = self.form(request.POST)
+        if not form.is_valid():
+            return self.shown(form=form, status=422)
+        try:
+            type(self).act(**form.cleaned_data, now=clock.now())
+        except ApiError as error:
+            return self.shown(problem=str(error.detail), status=error.status_code)
+        return self.shown(done=True)
+
+    def words(self) -> dict[str, str]:
+        raise NotImplementedError
+
+    def shown(self, *, status: int = 200, **shown: Any) -> HttpResponse:
+        page = render(self.request, "accounts/page.html", {**self.words(), **shown}, status=status)
+        # The address holds a secret: no cache keeps it, no other site hears of it.
+        page["Cache-Control"] = "no-store"
+        page["Referrer-Policy"] = "no-referrer"
+        page["X-Robots-Tag"] = "noindex"
+        page["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"
+        return page
+
+
+def _verify(token: str, *, now: datetime) -> None:
+    recovery.verify_email(token, now=now)
+
+
+def _reset(token: str, new_password: str, *, now: datetime) -> None:
+    recovery.reset_password(token, new_password, now=now)
+
+
+def _undo(token: str, *, now: datetime) -> None:
+    recovery.undo_email_change(token, now=now)
+
+
+class VerifyEmailPage(MailPage):
+    act = _verify
+
+    def words(self) -> dict[str, str]:
+        return {
+            "title": _("Confirm your e-mail address"),
+            "lead": _("Press the button to confirm that this address is yours."),
+            "button": _("Confirm"),
+            "success": _("Your email address has been confirmed."),
+        }
+
+
+class ResetPasswordPage(MailPage):
+    form = NewPassword
+    act = _reset
+
+    def words(self) -> dict[str, str]:
+        return {
+            "title": _("Choose a new password"),
+            "lead": _("All your devices will have to sign in again."),
+            "button": _("Save"),
+            "success": _("Your password has been reset."),
+        }
+
+
+class UndoEmailChangePage(MailPage):
+    act = _undo
+
+    def words(self) -> dict[str, str]:
+        return {
+            "title": _("Undo the change of address"),
+            "lead": _("Your account returns to this address, all sessions end, and you choose a new password."),
+            "button": _("Undo"),
+            "success": _("Done. We have sent you a link to choose a new password."),
+        }

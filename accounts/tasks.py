@@ -1,0 +1,17 @@
+"""Jobs of this app; each is safe on any number of workers."""
+
+from celery import shared_task
+
+from accounts import mails, one_time, sessions
+from zinzino import clock
+
+
+@shared_task(name="accounts.tasks.send_mails")
+def send_mails() -> int:
+    return mails.send_waiting(now=clock.now())
+
+
+@shared_task(name="accounts.tasks.prune")
+def prune() -> dict[str, int]:
+    now = clock.now()
+    return {"one_time_tokens": one_time.prune(now=now), "sessions": sessions.prune(now=now)}
