@@ -15,7 +15,8 @@ def add_person(parser: CommandParser) -> None:
 
 def person(*, email: str | None, id: UUID | None) -> User:
     """Raises CommandError for an unknown person."""
-    found = User.objects.filter(email=normalized_email(email)) if email else User.objects.filter(pk=id)
+    chosen = {"email": normalized_email(email)} if email else {"pk": id}
+    found = User.objects.filter(**chosen)
     user = found.first()
     if user is None:
         raise CommandError("No account has this address or id.")

@@ -1,0 +1,91 @@
+import smtplib
+from datetime import timedelta
+
+import pytest
+from django.core import mail as django_mail
+from django.db import transaction
+
+from accounts import mails
+from accounts.models import Mail
+from tests import make
+from tests.clients import Phone
+from tests.threads import together
+from zinzino import clock
+
+
+def test_a_mail_is_sent_once_in_both_forms_and_forgotten(alice: Phone) -> None:
+    now = clock.now()
+    assert (mails.send_waiting(now=now), mails.send_waiting(now=now)) == (1, 0)
+    [sent] = django_mail.outbox
+    row = Mail.objects.get()
+
+    assert sent.to == ["alice@example.com"]
+    assert sent.subject == "Lütfen e-posta adresinizi doğrulayın"
+    assert "/verify-email?token=" in sent.body
+    assert sent.alternatives[0].mimetype == "text/html"
+    assert "/verify-email?token=" in str(sent.alternatives[0].content)
+    assert (row.status, row.text, row.html) == ("sent", "", "")
+
+
+def test_an_english_person_gets_english_mail_whatever_the_request_says(db: None) -> None:
+    make.person("eve@example.com", language="en")
+    assert Mail.objects.get(to="eve@example.com").subject == "Please confirm your e-mail address"
+
+
+def test_names_cannot_smuggle_markup_or_headers(db: None) -> None:
+    make.person("eve@example.com", full_name="<script>alert(1)</script>")
+    row = Mail.objects.get(to="eve@example.com")
+    assert "<script>" not in row.html
+    assert "\n" not in row.subject
+
+
+def test_a_mail_shares_the_fate_of_its_cause(db: None) -> None:
+    with transaction.atomic():
+        make.person("gone@example.com")
+        transaction.set_rollback(True)
+    assert not Mail.objects.filter(to="gone@example.com").exists()
+
+
+@pytest.mark.parametrize("error", [OSError(), smtplib.SMTPServerDisconnected()])
+def test_a_failure_is_tried_again_later_each_time_twice_as_late(
+    alice: Phone, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(_self: object) -> None:
+        raise error
+
+    monkeypatch.setattr(mails.EmailMultiAlternatives, "send", fails)
+    now = clock.now()
+    for minutes in (1, 2, 4):
+        assert mails.send_waiting(now=now) == 0
+        now = Mail.objects.get().next_attempt_at
+        assert Mail.objects.get().next_attempt_at - now <= timedelta(minutes=minutes)
+    for _ in range(5):
+        mails.send_waiting(now=now)
+        now = Mail.objects.get().next_attempt_at
+    row = Mail.objects.get()
+    assert (row.status, row.attempts) == ("failed", 8)
+
+
+def test_a_refused_recipient_is_given_up_at_once(alice: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_self: object) -> None:
+        raise smtplib.SMTPRecipientsRefused({})
+
+    monkeypatch.setattr(mails.EmailMultiAlternatives, "send", refused)
+    mails.send_waiting(now=clock.now())
+    assert Mail.objects.get().status == "failed"
+
+
+def test_a_mail_of_a_dead_worker_is_sent_after_its_lease(alice: Phone) -> None:
+    now = clock.now()
+    assert len(mails.claimed(now=now)) == 1  # and then the worker died
+    assert mails.send_waiting(now=now + timedelta(minutes=1)) == 0
+    assert mails.send_waiting(now=now + timedelta(minutes=2)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_four_workers_send_each_mail_once() -> None:
+    for _ in range(20):
+        make.person()
+    sent = together(lambda _: mails.send_waiting(now=clock.now() + timedelta(seconds=1)), range(4))
+    assert sum(sent) == 20
+    assert len({message.to[0] for message in django_mail.outbox}) == len(django_mail.outbox) == 20

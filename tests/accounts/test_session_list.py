@@ -1,0 +1,145 @@
+import json
+import uuid
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
+
+from accounts import sessions
+from accounts.models import OneTimeToken, RefreshToken, Session, User
+from tests import make
+from tests.clients import Api, Phone
+from zinzino import clock
+from zinzino.api import signing
+
+
+@pytest.fixture
+def tablet(alice: Phone) -> Api:
+    """Another session of Alice's."""
+    answer = Api().post(
+        "/auth/login",
+        {"email": "alice@example.com", "password": make.PASSWORD},
+        HTTP_X_DEVICE_NAME="iPad",
+        HTTP_X_PLATFORM="ios",
+    )
+    return Api(answer.data["token"])
+
+
+def test_the_list_tells_which_session_asks(alice: Phone, tablet: Api, statements: make.Statements) -> None:
+    tablet.get("/profile")
+    with statements(2):
+        rows = tablet.get("/auth/sessions").data
+    assert [(row["device_name"], row["current"]) for row in rows] == [("iPad", True), ("", False)]
+    assert set(rows[0]) == {
+        "id",
+        "device_name",
+        "platform",
+        "app_version",
+        "created_at",
+        "last_seen_at",
+        "current",
+    }
+
+
+def test_one_session_is_ended_at_once(alice: Phone, tablet: Api) -> None:
+    [other] = [row["id"] for row in alice.get("/auth/sessions").data if not row["current"]]
+    assert alice.delete(f"/auth/sessions/{other}").status_code == 200
+    assert tablet.get("/profile").error["details"] == {"reason": "session_revoked"}
+    assert alice.get("/profile").status_code == 200
+
+
+def test_a_foreign_session_is_403_and_stays(alice: Phone, bob: Phone) -> None:
+    [mine] = [row["id"] for row in alice.get("/auth/sessions").data]
+    assert bob.delete(f"/auth/sessions/{mine}").status_code == 403
+    assert bob.delete(f"/auth/sessions/{uuid.uuid4()}").status_code == 404
+    assert alice.get("/profile").status_code == 200
+
+
+def test_all_others_or_all_can_be_ended(alice: Phone, tablet: Api) -> None:
+    assert alice.delete("/auth/sessions").data == {"ended_count": 1}
+    assert tablet.get("/profile").status_code == 401
+    assert alice.post("/auth/logout", {"all": True}).status_code == 200
+    assert not Session.objects.filter(ended_at=None).exists()
+
+
+def test_a_new_key_logs_nobody_out(alice: Phone, settings: Settings) -> None:
+    old = settings.JWT_SIGNING_KEY
+    settings.JWT_SIGNING_KEY, settings.JWT_OLD_KEYS = "n" * 20 + "ew-key-of-forty-characters", [old]
+
+    assert alice.get("/profile").status_code == 200
+    pair = Api().post("/auth/refresh", {"refresh_token": alice.refresh_token}).data
+    assert RefreshToken.objects.get(used_at=None).key_id == signing.current_key_id()
+    assert Api(pair["token"]).get("/profile").status_code == 200
+
+
+def test_a_lost_answer_is_the_same_after_a_key_roll(alice: Phone, settings: Settings) -> None:
+    first = Api().post("/auth/refresh", {"refresh_token": alice.refresh_token}).data
+    old = settings.JWT_SIGNING_KEY
+    settings.JWT_SIGNING_KEY, settings.JWT_OLD_KEYS = "n" * 20 + "ew-key-of-forty-characters", [old]
+    again = Api().post("/auth/refresh", {"refresh_token": alice.refresh_token}).data
+    assert again["refresh_token"] == first["refresh_token"]
+    assert Api().post("/auth/refresh", {"refresh_token": again["refresh_token"]}).status_code == 200
+
+
+def test_a_forgotten_key_ends_its_tokens(alice: Phone, settings: Settings) -> None:
+    settings.JWT_SIGNING_KEY, settings.JWT_OLD_KEYS = "n" * 20 + "ew-key-of-forty-characters", []
+    assert alice.get("/profile").error["details"] == {"reason": "token_invalid"}
+
+
+# ------------------------------------------------------------------------------------------ commands
+
+
+def said(command: str, *words: str) -> dict[str, object]:
+    out = StringIO()
+    call_command(command, *words, "--json", stdout=out)
+    answer: dict[str, object] = json.loads(out.getvalue())
+    return answer
+
+
+def test_revoke_sessions_previews_and_ends(alice: Phone) -> None:
+    assert said("revoke_sessions", "--email", "Alice@example.com", "--dry-run")["sessions"] == 1
+    assert alice.get("/profile").status_code == 200
+    assert said("revoke_sessions", "--id", str(alice.user.pk))["sessions"] == 1
+    assert alice.get("/profile").status_code == 401
+    with pytest.raises(CommandError):
+        said("revoke_sessions", "--email", "nobody@example.com")
+
+
+def test_create_staff_takes_no_weak_password_and_no_taken_address(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAFF_PASSWORD", "short")
+    with pytest.raises(CommandError):
+        said("create_staff", "desk@example.com")
+    monkeypatch.setenv("STAFF_PASSWORD", "long-enough-for-staff")
+    said("create_staff", "Desk@example.com", "--superuser")
+    user = User.objects.get()
+    assert (user.email, user.is_staff, user.is_superuser) == ("desk@example.com", True, True)
+    with pytest.raises(CommandError):
+        said("create_staff", "desk@example.com")
+
+
+def test_prune_accounts_deletes_what_is_over_and_nothing_else(alice: Phone, bob: Phone) -> None:
+    now = clock.now()
+    Session.objects.filter(user=bob.user).update(ended_at=now - timedelta(days=31))
+    OneTimeToken.objects.filter(user=bob.user).update(expires_at=now)
+    assert said("prune_accounts", "--dry-run").items() >= {"sessions": 1, "one_time_tokens": 1}.items()
+    assert said("prune_accounts").items() >= {"sessions": 1, "one_time_tokens": 1}.items()
+    assert (Session.objects.count(), OneTimeToken.objects.count()) == (1, 1)
+    assert sessions.prune(now=now + timedelta(days=61)) == 1
+
+
+def test_rotate_jwt_key_keeps_the_old_one(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JWT_SIGNING_KEY", raising=False)
+    settings.DATA_DIR = tmp_path
+    (tmp_path / "secrets").mkdir()
+    facts = said("rotate_jwt_key")
+    new = (tmp_path / "secrets" / "jwt_signing_key").read_text()
+    assert signing.key_id(new) == facts["key_id"]
+    assert (tmp_path / "secrets" / "jwt_old_keys").read_text() == settings.JWT_SIGNING_KEY
+    assert (tmp_path / "secrets" / "jwt_signing_key").stat().st_mode & 0o777 == 0o600
