@@ -1,7 +1,13 @@
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin
 
 from accounts.models import Session, User
 from zinzino.admin import BackOfficeAdmin
+
+# allauth registers pages on which links could be edited by hand, and tables that stay empty.
+for model in (EmailAddress, SocialAccount, SocialApp, SocialToken):
+    admin.site.unregister(model)
 
 
 @admin.register(User)

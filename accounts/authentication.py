@@ -78,7 +78,9 @@ def live_caller(found: Bearer, request: Request) -> Caller:
     row = sql.live_session(claims["rid"], claims["sid"], found.subject)
     if row is None:
         raise AccountDeleted
-    session_id, ended_at, last_seen_at, access_used_at, is_active, language, timezone = row
+    session_id, ended_at, last_seen_at, access_used_at, is_active, deleted_at, language, timezone = row
+    if deleted_at:
+        raise AccountDeleted
     if not is_active:
         raise AccountInactive
     if ended_at:

@@ -9,9 +9,9 @@ from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
 from accounts.models import Language, Theme
-from zinzino.api.fields import Password, PlainText, StrictBoolean, TimeZone
+from zinzino.api.fields import EmailAddress, Password, PlainText, StrictBoolean, TimeZone
 
-E164 = RegexValidator(r"^\+[1-9]\d{6,14}$", gettext_lazy("Must be a phone number such as +905551234567."))
+E164 = RegexValidator(r"^\+[1-9][0-9]{6,14}\Z", gettext_lazy("Must be a phone number such as +905551234567."))
 
 
 def strong_enough(password: str) -> None:
@@ -24,7 +24,7 @@ def strong_enough(password: str) -> None:
 
 
 class Register(serializers.Serializer[Any]):
-    email = serializers.EmailField(max_length=254)
+    email = EmailAddress()
     password = Password(validators=[strong_enough])
     full_name = PlainText(min_length=2, max_length=100)
     language = serializers.ChoiceField(Language.choices, required=False)
@@ -41,7 +41,7 @@ class Refresh(serializers.Serializer[Any]):
 
 
 class Email(serializers.Serializer[Any]):
-    email = serializers.EmailField(max_length=254)
+    email = EmailAddress()
 
 
 class MailedToken(serializers.Serializer[Any]):
@@ -58,7 +58,7 @@ class ChangePassword(serializers.Serializer[Any]):
 
 
 class ChangeEmail(serializers.Serializer[Any]):
-    new_email = serializers.EmailField(max_length=254)
+    new_email = EmailAddress()
     password = Password(max_length=1000)
 
 
@@ -102,6 +102,11 @@ class Profile(serializers.Serializer[Any]):
     is_verified = serializers.BooleanField()
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
+
+
+class Picture(serializers.Serializer[Any]):
+    profile_picture = serializers.URLField(help_text="A JPEG of 512 x 512 pixels; never changes.")
+    thumbnail = serializers.URLField(help_text="The same, 128 x 128 pixels.")
 
 
 class SignedInUser(serializers.Serializer[Any]):

@@ -39,6 +39,8 @@ def register(
 
     Raises EmailTaken, also for the loser of two registrations at the same moment.
     """
+    if User.objects.filter(email=normalized_email(email)).exists():
+        raise EmailTaken
     try:
         with transaction.atomic():
             user = User.objects.create_user(
@@ -82,11 +84,13 @@ def verified(user: User | None, password: str) -> bool:
 def sign_in_again(user_id: UUID, password: str, *, client: sessions.Client, now: datetime) -> SignIn:
     """A new session for the retry of a registration whose answer was lost.
 
-    Raises WrongCredentials.
+    Raises WrongCredentials, AccountInactive.
     """
     user = User.objects.filter(pk=user_id).first()
     if not verified(user, password) or user is None:
         raise WrongCredentials
+    if not user.is_active:
+        raise AccountInactive
     return SignIn(user, sessions.open_session(user, client, now=now))
 
 

@@ -3,18 +3,30 @@
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 
+
+def literal(text: str) -> str:
+    """A constant in a statement that also has parameters."""
+    return "'" + text.replace("'", "''").replace("%", "%%") + "'"
+
+
+# The row holds the name of a file of ours, or a provider's address; the API shows addresses only
+# (`pictures.address` says the same in Python).
+PICTURE = f"""CASE WHEN starts_with(u.profile_picture, 'https://') THEN u.profile_picture
+    ELSE {literal(settings.MEDIA_URL)} || nullif(u.profile_picture, '') END"""
+
 # The JSON of a profile, the same in /profile and in sync (mission 2.1, api.md 2).
-PROFILE_JSON = """json_build_object(
-    'id', u.id, 'email', u.email, 'full_name', u.full_name, 'profile_picture', u.profile_picture,
+PROFILE_JSON = f"""json_build_object(
+    'id', u.id, 'email', u.email, 'full_name', u.full_name, 'profile_picture', {PICTURE},
     'phone', u.phone, 'notification_enabled', u.notification_enabled,
     'theme_preference', u.theme_preference, 'language', u.language, 'timezone', u.timezone,
     'is_verified', u.is_verified, 'created_at', iso_ms(u.created_at), 'updated_at', iso_ms(u.updated_at))"""
 
 # By the primary keys of refresh_tokens, sessions and users.
 LIVE_SESSION = """
-SELECT s.id, s.ended_at, s.last_seen_at, r.access_used_at, u.is_active, u.language, u.timezone
+SELECT s.id, s.ended_at, s.last_seen_at, r.access_used_at, u.is_active, u.deleted_at, u.language, u.timezone
   FROM refresh_tokens r JOIN sessions s ON s.id = r.session_id JOIN users u ON u.id = s.user_id
  WHERE r.token_id = %s AND s.id = %s AND u.id = %s"""
 

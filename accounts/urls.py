@@ -1,8 +1,10 @@
 from django.urls import path
 
 from accounts import pages
+from accounts.picture_views import PictureViewSet
 from accounts.recovery_views import CredentialsViewSet, MailedTokenViewSet
-from accounts.views import LoginViewSet, LogoutViewSet, ProfileViewSet, RegisterViewSet, SessionsViewSet
+from accounts.social_views import ProviderLinkViewSet, ProviderSignInViewSet
+from accounts.views import LoginViewSet, LogoutViewSet, RegisterViewSet, SessionsViewSet
 from zinzino.api.views import route
 
 urlpatterns = [
@@ -16,7 +18,11 @@ urlpatterns = [
     route("auth/reset-password", MailedTokenViewSet, "auth-reset-password", post="reset_password"),
     route("auth/verify-email", MailedTokenViewSet, "auth-verify-email", post="verify_email"),
     route("auth/resend-verification", CredentialsViewSet, "auth-resend", post="resend_verification"),
-    route("profile", ProfileViewSet, "profile", get="retrieve", put="update"),
+    route("auth/google", ProviderSignInViewSet, "auth-google", post="google"),
+    route("auth/apple", ProviderSignInViewSet, "auth-apple", post="apple"),
+    route("auth/link/google", ProviderLinkViewSet, "auth-link-google", post="link_google", delete="unlink_google"),
+    route("auth/link/apple", ProviderLinkViewSet, "auth-link-apple", post="link_apple", delete="unlink_apple"),
+    route("profile/picture", PictureViewSet, "profile-picture", post="create", delete="destroy"),
     route("profile/password", CredentialsViewSet, "profile-password", put="change_password"),
     route("profile/email", CredentialsViewSet, "profile-email", post="change_email"),
 ]

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from accounts import serializers as s
-from accounts import services, sessions, sql
+from accounts import pictures, services, sessions, sql
 from accounts.authentication import caller
 from accounts.models import Session
 from zinzino import clock
@@ -19,7 +19,7 @@ from zinzino.api.views import ApiViewSet, OpenViewSet, Request, Response, said
 
 def signed_in(sign_in: services.SignIn, *, with_picture: bool) -> dict[str, Any]:
     user = sign_in.user
-    picture = {"profile_picture": user.profile_picture} if with_picture else {}
+    picture = {"profile_picture": pictures.address(user.profile_picture)} if with_picture else {}
     return {
         "user": {"id": user.id, "email": user.email, "full_name": user.full_name}
         | picture

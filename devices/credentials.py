@@ -13,10 +13,13 @@ from rest_framework.request import Request
 from structlog.contextvars import bind_contextvars
 
 from devices import sql
-from devices.models import DeviceCredential
+from devices.models import Device, DeviceCredential
 from zinzino import clock
 from zinzino.api.bearer import Kind, bearer, new_device_token, token_hash
 from zinzino.api.errors import NotOwner, Unauthorized, WrongCredentialKind
+
+# Tokens that were issued and never used, the new one included.
+UNUSED_AT_MOST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ def living_device(token: str) -> DeviceCaller:
 @transaction.atomic
 def adopt(credential_id: int, device_id: UUID, *, now: datetime) -> None:
     """The dispenser has shown that it holds the new token: the older ones end at once."""
+    Device.objects.select_for_update().filter(pk=device_id).first()  # as a removal locks it first
     living = DeviceCredential.objects.filter(device_id=device_id, ended_at=None)
     if living.filter(pk=credential_id, first_used_at=None).update(first_used_at=now):
         living.filter(pk__lt=credential_id).update(ended_at=now)
@@ -84,11 +88,12 @@ def adopt(credential_id: int, device_id: UUID, *, now: datetime) -> None:
 
 @transaction.atomic
 def issue(device_id: UUID, *, now: datetime, revoke_old: bool = False) -> str:
-    """A new token, shown this once. Of the older ones one stays good until the new one is first used:
-    the one in use, or the latest where none was ever used."""
+    """A new token, shown this once. The one in use stays good until a newer one is first used, and so
+    do the latest that never were: an answer that was lost may have held any of them."""
     living = DeviceCredential.objects.filter(device_id=device_id, ended_at=None)
-    in_use = living.order_by(F("first_used_at").desc(nulls_last=True), "-pk").first()
-    kept = [in_use.pk] if in_use and not revoke_old else []
+    in_use = living.order_by(F("first_used_at").desc(nulls_last=True), "-pk")[:1]
+    unused = living.filter(first_used_at=None).order_by("-pk")[: UNUSED_AT_MOST - 1]
+    kept = [] if revoke_old else [each.pk for each in (*in_use, *unused)]
     living.exclude(pk__in=kept).update(ended_at=now)
     token = new_device_token(device_id)
     DeviceCredential.objects.create(device_id=device_id, token_hash=token_hash(token), created_at=now)

@@ -5,10 +5,12 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import TextField, Value
+from django.db.models.functions import Cast, Concat, Left, Replace
 from django.utils.translation import gettext_lazy
 
 from devices import credentials, plans
-from devices.models import Device
+from devices.models import Device, DeviceCredential
 from zinzino.api.errors import DuplicateEntry, NotFound, NotOwner
 
 T = TypeVar("T")
@@ -56,19 +58,23 @@ def register(user_id: UUID, timezone: str, *, now: datetime, **described: Any) -
         updated_at=now,
         **described,
     )
+    refuse_registered(user_id, device)
     try:
         with transaction.atomic():
             device.save(force_insert=True)
-    except IntegrityError as error:
-        raise already_registered(user_id, device) from error
+    except IntegrityError:
+        refuse_registered(user_id, device)  # by a request at the same moment
+        raise
     return device, credentials.issue(device.pk, now=now)
 
 
-def already_registered(user_id: UUID, device: Device) -> DeviceAlreadyRegistered:
+def refuse_registered(user_id: UUID, device: Device) -> None:
+    """Raises DeviceAlreadyRegistered where the serial or the address has an owner."""
     same_serial = Device.objects.filter(serial_number=device.serial_number)
     same_address = Device.objects.filter(mac_address=device.mac_address)
     owners = set((same_serial | same_address).values_list("user_id", flat=True))
-    return DeviceAlreadyRegistered(owner="yours" if owners == {user_id} else "other")
+    if owners:
+        raise DeviceAlreadyRegistered(owner="yours" if owners == {user_id} else "other")
 
 
 @transaction.atomic
@@ -90,3 +96,23 @@ def remove(device_id: UUID, user_id: UUID) -> None:
 def new_token(device_id: UUID, user_id: UUID, *, now: datetime, revoke_old: bool) -> str:
     locked(device_id, of=user_id)
     return credentials.issue(device_id, now=now, revoke_old=revoke_old)
+
+
+def let_go(user_id: UUID, *, now: datetime) -> None:
+    """A person's account ends: no dispenser of theirs is listened to, and all can be registered anew.
+
+    Part of the caller's transaction; the rows themselves go with the account.
+    """
+    own = Device.objects.filter(user_id=user_id)
+    locked = list(own.select_for_update().order_by("pk").values_list("pk", flat=True))
+    DeviceCredential.objects.filter(device_id__in=locked, ended_at=None).update(ended_at=now)
+    # No dispenser can ever bring a serial or an address with this sign.
+    text = Cast("id", TextField())
+    short = Left(Replace(text, Value("-"), Value("")), 16)
+    own.update(
+        mac_address=Concat(Value("!"), short),
+        serial_number=Concat(Value("!"), text),
+        is_active=False,
+        is_connected=False,
+        updated_at=now,
+    )

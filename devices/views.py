@@ -27,6 +27,11 @@ def register_again(view: object, request: Request, reference: UUID) -> Response:
     return registered(reference, caller(request).id, token)
 
 
+def issue_again(view: object, request: Request, reference: UUID) -> Response:
+    token = services.new_token(reference, caller(request).id, now=clock.now(), revoke_old=False)
+    return Response({"device_token": token}, status=201)
+
+
 class DevicesViewSet(ApiViewSet):
     @operation("Your devices", query=s.ListQuery, response=s.Device, many=True)
     def list(self, request: Request) -> Response:
@@ -54,10 +59,11 @@ class DeviceViewSet(ApiViewSet):
     @operation(
         "Issue a new device token", request=s.NewToken, response=s.IssuedToken, status=201, errors=(403, 404)
     )
+    @idempotent(again=issue_again)
     def new_token(self, request: Request, device_id: UUID) -> Response:
         form = self.parsed(s.NewToken, request)
         token = services.new_token(device_id, caller(request).id, now=clock.now(), **form)
-        return Response({"device_token": token}, status=201)
+        return AnswerWithSecret({"device_token": token}, status=201, reference=device_id)
 
 
 class DeviceRoute(ApiViewSet):

@@ -16,7 +16,7 @@ from rest_framework import serializers
 from syncapi import sql
 from zinzino.api.errors import SyncConflict
 from zinzino.api.renderers import raw
-from zinzino.clock import iso
+from zinzino.clock import iso, stored_instant
 
 # Sorts above every id: the walk starts before the newest row.
 HIGHEST_ID = UUID(int=2**128 - 1)
@@ -57,10 +57,10 @@ class PlaceField(serializers.CharField):
     def to_internal_value(self, data: Any) -> Any:
         try:
             at, kind, moment, row_id = orjson.loads(base64.urlsafe_b64decode(str(data).encode()))
-            place = Place(datetime.fromisoformat(at), kind, datetime.fromisoformat(moment), UUID(row_id))
+            place = Place(stored_instant(at), kind, stored_instant(moment), UUID(row_id))
         except (binascii.Error, ValueError, TypeError, AttributeError):
             self.fail("malformed")
-        if place.kind not in ("notification", "activity_log") or not place.moment.tzinfo:
+        if place.kind not in ("notification", "activity_log"):
             self.fail("malformed")
         return place
 

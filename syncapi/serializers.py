@@ -3,14 +3,17 @@
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
+from accounts.linking import Provider
+from accounts.models import DataExport
 from accounts.serializers import Profile
 from devices.serializers import Device
 from notifications.serializers import Notification
 from syncapi.feed import Phone, PlaceField
 from telemetry.serializers import Activity, CurrentState
-from zinzino.api.fields import Instant, PlainText
+from zinzino.api.fields import Instant, Password, PlainText
 
 NO_CLIENT_ID = UUID(int=0)
 
@@ -86,3 +89,40 @@ class Delta(serializers.Serializer[Any]):
     rejected = serializers.ListField(child=serializers.DictField())
     sync_timestamp = serializers.DateTimeField()
     has_more = serializers.BooleanField()
+
+
+class Confirmation(serializers.CharField):
+    """The word DELETE, so that no slip of a finger ends an account."""
+
+    default_error_messages = {"wrong": gettext_lazy("Must be DELETE.")}
+
+    def to_internal_value(self, data: Any) -> str:
+        if data != "DELETE":
+            self.fail("wrong")
+        return "DELETE"
+
+
+class Deletion(serializers.Serializer[Any]):
+    """`password`; or `provider` and `id_token` where the account has none."""
+
+    confirmation = Confirmation(help_text="The word DELETE.")
+    password = Password(max_length=1000, required=False)
+    provider = serializers.ChoiceField([each.value for each in Provider], required=False)
+    id_token = serializers.CharField(max_length=8192, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "password" not in attrs and not {"provider", "id_token"} <= set(attrs):
+            raise serializers.ValidationError({"password": [self.fields["password"].error_messages["required"]]})
+        return attrs
+
+
+class RequestedExport(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(DataExport.Status.choices)
+
+
+class Export(RequestedExport):
+    created_at = serializers.DateTimeField()
+    ready_at = serializers.DateTimeField(allow_null=True)
+    expires_at = serializers.DateTimeField(allow_null=True)
+    download_url = serializers.URLField(allow_null=True, help_text="Works without a token.")

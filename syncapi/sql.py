@@ -141,3 +141,53 @@ def note_failure(user_id: UUID, client_id: UUID) -> None:
             "UPDATE sync_metadata SET sync_status = 'failed' WHERE user_id = %s AND client_id = %s",
             (user_id, client_id),
         )
+
+
+# ------------------------------------------------------------------------ erasing and exporting people
+
+# Also dispensers that were removed: what they reported stays until the account goes. The change log has
+# their tombstones.
+DEVICES_EVER_OF = """
+SELECT known.id FROM (
+    SELECT id FROM devices WHERE user_id = %(user_id)s
+    UNION SELECT object_id FROM sync_change WHERE user_id = %(user_id)s AND kind = 'device'
+    UNION SELECT device_id FROM dispenses WHERE user_id = %(user_id)s
+    UNION SELECT device_id FROM dose_days WHERE user_id = %(user_id)s) AS known (id)
+ WHERE NOT EXISTS (SELECT FROM devices d WHERE d.id = known.id AND d.user_id <> %(user_id)s)
+ ORDER BY known.id"""
+
+# By the index on the column; the addresses of rows save a second search.
+DELETE_CHUNK = """
+DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE {column} = ANY(%s) LIMIT %s))"""
+
+# The oldest rows first, by the index on column and time of each partition.
+DELETE_HISTORY = """
+DELETE FROM {table} WHERE {column} = %(owner)s AND timestamp <= coalesce(
+  (SELECT timestamp FROM {table} WHERE {column} = %(owner)s ORDER BY timestamp, id OFFSET %(rows)s - 1 LIMIT 1),
+  'infinity')"""
+
+
+def devices_ever_of(user_id: UUID) -> list[UUID]:
+    with connection.cursor() as cursor:
+        cursor.execute(DEVICES_EVER_OF, {"user_id": user_id})
+        return [row[0] for row in cursor.fetchall()]
+
+
+def delete_chunk(table: str, column: str, values: list[Any], rows: int) -> int:
+    """Delete at most `rows` rows of a table without partitions; how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(DELETE_CHUNK.format(table=table, column=column), (values, rows))
+        return int(cursor.rowcount)
+
+
+def delete_history(table: str, column: str, owner: UUID, rows: int) -> int:
+    """Delete about `rows` rows of a table with partitions; how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(DELETE_HISTORY.format(table=table, column=column), {"owner": owner, "rows": rows})
+        return int(cursor.rowcount)
+
+
+def count_of(table: str, column: str, values: list[Any]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {table} WHERE {column} = ANY(%s)", (values,))
+        return int(cursor.fetchone()[0])

@@ -31,13 +31,12 @@ class Reading:
     repeat: bool = False
 
     @property
-    def key(self) -> str | None:
-        """What makes this event the same as one before; a server-timed event is always new."""
-        if self.request_id:
-            return f"request:{self.request_id}"
-        if self.timestamp is None:
-            return None
-        return f"{'repeat' if self.repeat else 'state'}:{epoch_ms(self.timestamp)}:{self.cup_placed:d}"
+    def keys(self) -> list[str]:
+        """The names under which this event is the same as one before; one that the server times has none."""
+        kind = "repeat" if self.repeat else "state"
+        by_time = [f"{kind}:{epoch_ms(self.timestamp)}:{self.cup_placed:d}"] if self.timestamp else []
+        by_request = [f"request:{self.request_id}"] if self.request_id else []
+        return by_request + by_time
 
 
 def timed(reading: Reading, *, newest: datetime | None, now: datetime) -> tuple[datetime, Timing]:

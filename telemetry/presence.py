@@ -102,7 +102,11 @@ def sweep(*, now: datetime, limit: int = 1000) -> int:
     silent = Device.objects.filter(is_connected=True, silent_at__lte=now)
     gone = 0
     for user_id in list(silent.order_by("user_id").values_list("user_id", flat=True).distinct()[:limit]):
-        gone += silent.filter(user_id=user_id).update(is_connected=False, updated_at=now)
+        with transaction.atomic():
+            # In the order in which a cup event locks them.
+            theirs = silent.filter(user_id=user_id).select_for_update().order_by("pk")
+            ids = [device.pk for device in theirs.only("pk")]
+            gone += Device.objects.filter(pk__in=ids).update(is_connected=False, updated_at=now)
     return gone
 
 

@@ -58,6 +58,7 @@ class StatusAnswer(serializers.Serializer[Any]):
     is_connected = serializers.BooleanField()
     last_sync = serializers.DateTimeField(allow_null=True)
     notifications_sent = serializers.ListField(child=serializers.CharField())
+    next_dose_at = serializers.DateTimeField(allow_null=True)
     plan_version = serializers.IntegerField()
     heartbeat_s = serializers.IntegerField()
     rotate_token = serializers.BooleanField()

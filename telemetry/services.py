@@ -83,15 +83,15 @@ def report_state(caller: DeviceCaller, reading: Reading, *, now: datetime) -> An
     The same event again stores nothing and gets the recorded answer.
     """
     with transaction.atomic():
-        situation = look(caller, key=reading.key, now=now)
+        situation = look(caller, keys=reading.keys, now=now)
         if situation.recorded is not None:
-            return recorded_answer(situation, situation.recorded)
+            return recorded_answer(situation, situation.recorded, cup_placed=reading.cup_placed)
         if situation.open_until and situation.open_until <= now:
             close_overdue(caller.id, now=now)
         return take(situation, reading)
 
 
-def look(caller: DeviceCaller, *, key: str | None, now: datetime) -> Situation:
+def look(caller: DeviceCaller, *, keys: list[str], now: datetime) -> Situation:
     """Lock the family and read what a decision needs: two statements."""
     family = plans.family_of(caller.device_type)
     locked = sql.lock_family(caller.user_id, plans.members(family))
@@ -100,7 +100,7 @@ def look(caller: DeviceCaller, *, key: str | None, now: datetime) -> Situation:
         raise Unauthorized
     plan = plans.plan_of(orjson.loads(device.plan), version=device.plan_version, timezone=device.timezone)
     rows, open_until, recorded = sql.family_doses(
-        caller.user_id, caller.id, family=family, since=now - LOOK_BACK, key=key
+        caller.user_id, caller.id, family=family, since=now - LOOK_BACK, keys=keys
     )
     return Situation(device, plan, doses_of(rows), open_until, recorded, now)
 
@@ -177,7 +177,7 @@ def event_columns(situation: Situation, reading: Reading, at: datetime) -> dict[
         "user_id": device.user_id,
         "now": now,
         "at": at,
-        "key": reading.key,
+        "keys": reading.keys,
         "state_id": None if reading.repeat else uuid7(at),
         "cup_placed": reading.cup_placed,
         "sensor_reading": reading.sensor_reading,
@@ -238,13 +238,15 @@ def answered(situation: Situation, cup: Cup, reason: str, dispense_id: UUID | No
     )
 
 
-def recorded_answer(situation: Situation, recorded: dict[str, Any]) -> Answer:
+def recorded_answer(situation: Situation, recorded: dict[str, Any], *, cup_placed: bool) -> Answer:
     """The answer that was given before. A yes is repeated only while it is good: until it expires,
-    and before any later event of its device (api.md 4)."""
+    before any later event of its device, to a device that is still in use and says its cup stands
+    (api.md 4)."""
     device, now = situation.device, situation.now
     dispense_id = recorded["dispense_id"] and UUID(recorded["dispense_id"])
     expires_at = clock.from_epoch_ms(recorded["authorized_ms"]) + dispensing.VALID_FOR if dispense_id else None
-    good = expires_at is not None and now < expires_at and recorded["event_count"] == device.event_count
+    in_time = expires_at is not None and now < expires_at
+    good = in_time and recorded["event_count"] == device.event_count and device.is_active and cup_placed
     return Answer(
         device_id=device.id,
         cup=Cup(
@@ -265,9 +267,18 @@ def recorded_answer(situation: Situation, recorded: dict[str, Any]) -> Answer:
 
 def next_dose_at(user_id: UUID, device: Mapping[str, Any], *, now: datetime) -> datetime | None:
     """When the limits will allow the next dose of a device, as its JSON describes it."""
-    family = plans.family_of(device["device_type"])
     plan = plans.plan_of(device["plan"], version=device["plan"]["version"], timezone=device["plan"]["timezone"])
-    rows, _, _ = sql.family_doses(user_id, UUID(device["id"]), family=family, since=now - LOOK_BACK, key=None)
+    return _next_dose(user_id, UUID(device["id"]), device["device_type"], plan, now=now)
+
+
+def next_dose_of(device: Device, *, now: datetime) -> datetime | None:
+    plan = plans.plan_of(device.plan, version=device.plan_version, timezone=device.timezone)
+    return _next_dose(device.user_id, device.pk, device.device_type, plan, now=now)
+
+
+def _next_dose(user_id: UUID, device_id: UUID, device_type: str, plan: Plan, *, now: datetime) -> datetime | None:
+    family = plans.family_of(device_type)
+    rows, _, _ = sql.family_doses(user_id, device_id, family=family, since=now - LOOK_BACK, keys=[])
     return dispensing.next_dose_at(plan, doses_of(rows), Decimal(settings.DOSE_CEILINGS[family]), now=now)
 
 

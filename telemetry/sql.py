@@ -71,12 +71,12 @@ SELECT (SELECT coalesce(json_agg(json_build_array(epoch_ms(d.authorized_at), d.a
                                  'dispense_id', c.dispense_id, 'authorized_ms', epoch_ms(p.authorized_at))
           FROM event_keys k LEFT JOIN decisions c ON c.id = k.decision_id
                             LEFT JOIN dispenses p ON p.id = c.dispense_id
-         WHERE k.device_id = %(device_id)s AND k.key = %(key)s)"""
+         WHERE k.device_id = %(device_id)s AND k.key = ANY(%(keys)s::text[]) LIMIT 1)"""
 
 RECORD = """
 WITH key AS (
   INSERT INTO event_keys (device_id, key, decision_id, created_at)
-  SELECT %(device_id)s, %(key)s, %(decision_id)s, %(now)s WHERE %(key)s::text IS NOT NULL),
+  SELECT %(device_id)s, name, %(decision_id)s, %(now)s FROM unnest(%(keys)s::text[]) AS name),
 state AS (
   INSERT INTO device_states (id, device_id, cup_placed, sensor_reading, timestamp, received_at)
   SELECT %(state_id)s, %(device_id)s, %(cup_placed)s, %(sensor_reading)s, %(at)s, %(now)s
@@ -119,16 +119,16 @@ def lock_family(user_id: UUID, types: list[str]) -> list[LockedDevice]:
 
 
 def family_doses(
-    user_id: UUID, device_id: UUID, *, family: str, since: datetime, key: str | None
+    user_id: UUID, device_id: UUID, *, family: str, since: datetime, keys: list[str]
 ) -> tuple[list[list[Any]], datetime | None, dict[str, Any] | None]:
     """The family's doses since then as (epoch milliseconds, amount), when the device's open dispense
-    expires, and what is recorded under the key."""
+    expires, and what is recorded under one of the keys."""
     parameters: dict[str, Any] = {
         "user_id": user_id,
         "device_id": device_id,
         "family": family,
         "since": since,
-        "key": key,
+        "keys": keys,
     }
     with connection.cursor() as cursor:
         cursor.execute(FAMILY_DOSES, parameters)

@@ -66,6 +66,7 @@ class StatusViewSet(DeviceRoute):
                 "is_connected": device.is_connected,
                 "last_sync": device.last_sync,
                 "notifications_sent": told,
+                "next_dose_at": services.next_dose_of(device, now=now),
                 "plan_version": device.plan_version,
                 "heartbeat_s": settings.HEARTBEAT_S,
                 "rotate_token": False,

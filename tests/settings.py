@@ -22,4 +22,7 @@ from zinzino.settings import REDIS_URL as _REDIS_URL  # noqa: E402
 REDIS_URL = f"{_REDIS_URL.partition('?')[0].rstrip('/')}?db={WORKER + 1}"
 CELERY_TASK_ALWAYS_EAGER = True
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+# Nothing answers at port 9: no test ever asks the real providers.
+GOOGLE_CLIENT_IDS, APPLE_CLIENT_IDS = ["ios.google.example", "web.google.example"], ["example.zinzino.app"]
+GOOGLE_KEYS_URL, APPLE_KEYS_URL = "http://127.0.0.1:9/google", "http://127.0.0.1:9/apple"
 INSTALLED_APPS = [*INSTALLED_APPS, "django_migration_linter"]  # noqa: F405

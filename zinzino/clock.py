@@ -17,6 +17,14 @@ def epoch_ms(moment: datetime) -> int:
     return (moment - EPOCH) // ONE_MS
 
 
+def stored_instant(text: str) -> datetime:
+    """An instant that we wrote into a cursor, in UTC. Raises ValueError, also for one that no row can have."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(text)
+    return moment.astimezone(UTC)
+
+
 def from_epoch_ms(ms: int) -> datetime:
     return EPOCH + ms * ONE_MS
 
@@ -26,5 +34,6 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
+FIRST_YEAR, LAST_YEAR = 1970, 9000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ONE_MS = timedelta(milliseconds=1)

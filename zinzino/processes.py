@@ -49,11 +49,10 @@ def programs() -> list[Program]:
         f"--interface wsgi --no-ws --workers {settings.WEB_WORKERS} --blocking-threads 4 --respawn-failed-workers"
     )
     where = f"--host {settings.HOST} --port {settings.PORT}"
-    beat = shlex.join(["--schedule", str(settings.DATA_DIR / "run" / "beat"), "--pidfile="])
     return [
         Program("web", "granian", f"{web} {where} --workers-kill-timeout 5s zinzino.wsgi:application"),
         Program("worker", "celery", "--quiet -A zinzino worker -c 2 --without-mingle --without-gossip -l INFO"),
-        Program("beat", "celery", f"--quiet -A zinzino beat -l WARNING {beat}"),
+        Program("beat", "celery", "--quiet -A zinzino beat -l WARNING --pidfile="),
     ]
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from corsheaders.defaults import default_headers
 from django.utils.translation import gettext_lazy as _
 
-from zinzino import embedded
+from zinzino import embedded, media
 from zinzino.env import Env, refused
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -28,7 +29,24 @@ PORT = env.number("PORT", 3000, least=1, most=65535)
 WEB_WORKERS = env.number("WEB_WORKERS", min(4, max(2, os.cpu_count() or 2)), least=1, most=64)
 PUBLIC_URL = env.web_url("PUBLIC_URL", f"http://{HOST}:{PORT}")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["*"])
+# Browsers of these origins may call the API; phones and dispensers need no permission.
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/(v1|api)/"
+CORS_ALLOW_HEADERS = (
+    *default_headers,
+    "idempotency-key",
+    "x-app-version",
+    "x-platform",
+    "x-device-name",
+    "x-request-id",
+)
+CORS_EXPOSE_HEADERS = (
+    "x-request-id",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "retry-after",
+)
 
 # The number of proxies in front of us whose X-Forwarded-For entries are believed (api.md 0).
 if PRODUCTION and "TRUSTED_PROXY_COUNT" not in env.ENVIRON:
@@ -92,11 +110,15 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 # A request never waits for the broker: beat sweeps what a lost wake-up leaves behind.
 CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat")
 CELERY_BEAT_SCHEDULE = {
     "sweep-dispenses": {"task": "telemetry.tasks.sweep_dispenses", "schedule": 30.0},
     "sweep-presence": {"task": "telemetry.tasks.sweep_presence", "schedule": 30.0},
     "ensure-partitions": {"task": "telemetry.tasks.ensure_partitions", "schedule": 6 * 3600.0},
     "announce-security": {"task": "notifications.tasks.announce_security_events", "schedule": 20.0},
+    "erase-accounts": {"task": "syncapi.tasks.erase_accounts", "schedule": 300.0},
+    "make-exports": {"task": "syncapi.tasks.make_exports", "schedule": 300.0},
+    "drop-exports": {"task": "syncapi.tasks.drop_exports", "schedule": 3600.0},
     "heartbeat": {"task": "zinzino.tasks.heartbeat", "schedule": 10.0},
     "send-mails": {"task": "accounts.tasks.send_mails", "schedule": 30.0},
     "prune-accounts": {"task": "accounts.tasks.prune", "schedule": 3600.0},
@@ -117,9 +139,15 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    # Before our own, so that accounts.admin can take its pages out of the back office again.
+    "accounts.allauth_apps.AddressTables",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.google",
+    "allauth.socialaccount.providers.apple",
     "zinzino",
     "accounts",
     "devices",
@@ -130,6 +158,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "zinzino.api.middleware.RequestContextMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "zinzino.api.ratelimit.RateLimitMiddleware",
     "zinzino.api.middleware.UnreadableAddressMiddleware",
@@ -159,7 +188,23 @@ STATIC_URL = "static/"
 # Outside production the files are served from where the packages keep them.
 STATIC_ROOT = DATA_DIR / "static" if PRODUCTION else None
 WHITENOISE_USE_FINDERS = not PRODUCTION
+
+# ------------------------------------------------------------------------------- pictures, exports
 MEDIA_ROOT = DATA_DIR / "media"
+MEDIA_S3_BUCKET = env.str("MEDIA_S3_BUCKET", default="")
+if MEDIA_S3_BUCKET and not env.str("MEDIA_PUBLIC_URL", default=""):
+    raise refused("MEDIA_PUBLIC_URL", "is missing; phones fetch the pictures of a bucket from there")
+MEDIA_URL = env.web_url("MEDIA_PUBLIC_URL", f"{PUBLIC_URL}/media") + "/"
+# Exports; nothing of it is ever served by its name.
+PRIVATE_ROOT = DATA_DIR / "private"
+STORAGES = media.storages(
+    PRIVATE_ROOT,
+    bucket=MEDIA_S3_BUCKET,
+    endpoint=env.str("MEDIA_S3_ENDPOINT", default=""),
+    region=env.str("MEDIA_S3_REGION", default=""),
+    access_key=env.str("MEDIA_S3_ACCESS_KEY", default=""),
+    secret_key=env.str("MEDIA_S3_SECRET_KEY", default=""),
+)
 
 LANGUAGE_CODE = "tr"
 LANGUAGES = [("tr", _("Turkish")), ("en", _("English"))]
@@ -216,6 +261,25 @@ SIMPLE_JWT = {
     "REFRESH_TOKEN_LIFETIME": timedelta(days=30),
     "USER_ID_CLAIM": "user_id",
 }
+
+# -------------------------------------------------------------------------------- Google and Apple
+# Our apps, as the providers know them. Without any, sign-in with that provider answers 503.
+GOOGLE_CLIENT_IDS = [each.strip() for each in env.list("GOOGLE_CLIENT_IDS", default=[])]
+APPLE_CLIENT_IDS = [each.strip() for each in env.list("APPLE_CLIENT_IDS", default=[])]
+# The only addresses that sign-in ever fetches anything from.
+GOOGLE_KEYS_URL = env.web_url("GOOGLE_KEYS_URL", "https://www.googleapis.com/oauth2/v1/certs")
+APPLE_KEYS_URL = env.web_url("APPLE_KEYS_URL", "https://appleid.apple.com/auth/keys")
+if PRODUCTION and not all(url.startswith("https://") for url in (GOOGLE_KEYS_URL, APPLE_KEYS_URL)):
+    raise refused("GOOGLE_KEYS_URL, APPLE_KEYS_URL", "must be https in production")
+SOCIALACCOUNT_ADAPTER = "accounts.social.ProviderAdapter"
+SOCIALACCOUNT_PROVIDERS = {
+    "google": {"provider_class": "accounts.social.GoogleProvider"},
+    "apple": {"provider_class": "accounts.social.AppleProvider"},
+}
+# allauth looks at these when it starts; none of its views is mounted.
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 
 # -------------------------------------------------------------------------------------------- API
 RATE_LIMITS = {

@@ -2,9 +2,10 @@
 
 from django.conf import settings
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from django.views.static import serve
 
@@ -15,15 +16,24 @@ import notifications.urls
 import syncapi.urls
 import telemetry.urls
 from zinzino.api import document, errors, service_views
+from zinzino.media import UNCHANGING
 
 Patterns = list[URLPattern | URLResolver]
 
 
+@csrf_exempt
 def unknown_path(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """A page for people in the back office, the envelope everywhere else."""
     if request.path_info.startswith("/admin/") and exception:
         return defaults.page_not_found(request, exception)
     return errors.unknown_path(request)
+
+
+def picture(request: HttpRequest, path: str) -> HttpResponseBase:
+    """A file of the pictures; none ever changes under its name."""
+    response = serve(request, path, document_root=str(settings.MEDIA_ROOT))
+    response["Cache-Control"] = UNCHANGING
+    return response
 
 
 api: Patterns = [
@@ -37,16 +47,13 @@ api: Patterns = [
     *syncapi.urls.urlpatterns,
 ]
 # In production a web server or a bucket serves the pictures.
-media: Patterns = (
-    []
-    if settings.PRODUCTION
-    else [path("media/<path:path>", serve, {"document_root": settings.MEDIA_ROOT}, name="media")]
-)
+media: Patterns = [] if settings.PRODUCTION else [path("media/<path:path>", picture, name="media")]
 urlpatterns: Patterns = [
     path("v1/", include(api)),
     path("api/", include(api)),
     *service_views.probes,
     *accounts.urls.page_urlpatterns,
+    *syncapi.urls.download_urlpatterns,
     path("docs", document.swagger, name="docs"),
     path("redoc", document.redoc, name="redoc"),
     path("admin", RedirectView.as_view(url="/admin/", permanent=True)),

@@ -4,9 +4,10 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from zinzino.api.chunked import with_announced_length
 from zinzino.servers import attach
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zinzino.settings")
 attach()
 
-application = get_wsgi_application()
+application = with_announced_length(get_wsgi_application())

@@ -1,8 +1,10 @@
 import smtplib
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from django.core import mail as django_mail
+from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 
 from accounts import mails
@@ -16,7 +18,7 @@ from zinzino import clock
 def test_a_mail_is_sent_once_in_both_forms_and_forgotten(alice: Phone) -> None:
     now = clock.now()
     assert (mails.send_waiting(now=now), mails.send_waiting(now=now)) == (1, 0)
-    [sent] = django_mail.outbox
+    [sent] = cast("list[EmailMultiAlternatives]", django_mail.outbox)
     row = Mail.objects.get()
 
     assert sent.to == ["alice@example.com"]
@@ -53,7 +55,7 @@ def test_a_failure_is_tried_again_later_each_time_twice_as_late(
     def fails(_self: object) -> None:
         raise error
 
-    monkeypatch.setattr(mails.EmailMultiAlternatives, "send", fails)
+    monkeypatch.setattr(EmailMultiAlternatives, "send", fails)
     now = clock.now()
     for minutes in (1, 2, 4):
         assert mails.send_waiting(now=now) == 0
@@ -70,7 +72,7 @@ def test_a_refused_recipient_is_given_up_at_once(alice: Phone, monkeypatch: pyte
     def refused(_self: object) -> None:
         raise smtplib.SMTPRecipientsRefused({})
 
-    monkeypatch.setattr(mails.EmailMultiAlternatives, "send", refused)
+    monkeypatch.setattr(EmailMultiAlternatives, "send", refused)
     mails.send_waiting(now=clock.now())
     assert Mail.objects.get().status == "failed"
 

@@ -162,8 +162,8 @@ def test_a_server_that_repeats_a_yes_as_a_new_one_is_caught(
 ) -> None:
     original = services.recorded_answer
 
-    def forgetful(situation: services.Situation, recorded: dict[str, Any]) -> services.Answer:
-        answer = original(situation, recorded)
+    def forgetful(situation: services.Situation, recorded: dict[str, Any], *, cup_placed: bool) -> services.Answer:
+        answer = original(situation, recorded, cup_placed=cup_placed)
         spent = {name: getattr(answer, name) for name in answer.__dataclass_fields__}
         return services.Answer(**spent | {"dispense_id": uuid4() if answer.should_dispense else None})
 

@@ -189,14 +189,17 @@ def test_the_first_token_stays_good_until_the_second_is_used_even_if_it_never_wa
     assert kitchen.cup(True).status_code == 401
 
 
-def test_an_unused_token_dies_with_the_next_and_revocation_is_at_once(alice: Phone, kitchen: Unit) -> None:
+def test_the_last_three_unused_tokens_live_and_revocation_is_at_once(alice: Phone, kitchen: Unit) -> None:
+    def issued(**body: bool) -> Unit:
+        return Unit(kitchen.id, alice.post(f"/devices/{kitchen.id}/token", body).data["device_token"])
+
     kitchen.cup(False)
-    first = Unit(kitchen.id, alice.post(f"/devices/{kitchen.id}/token").data["device_token"])
-    alice.post(f"/devices/{kitchen.id}/token")
+    first, second, third, fourth = (issued() for _ in range(4))
     assert first.cup(True).status_code == 401
     assert kitchen.cup(True).status_code == 200
-    alice.post(f"/devices/{kitchen.id}/token", {"revoke_old": True})
-    assert kitchen.cup(False).status_code == 401
+    assert [unit.cup(False).status_code for unit in (second, third, kitchen)] == [200, 200, 401]
+    assert issued(revoke_old=True).cup(False).status_code == 200
+    assert fourth.cup(False).status_code == 401
 
 
 def test_credentials_of_the_wrong_kind_are_403(alice: Phone, kitchen: Unit) -> None:

@@ -269,3 +269,23 @@ def test_the_same_event_eight_times_at_once_is_one_row() -> None:
     assert all(answer["should_dispense"] for answer in answers)
     assert len({answer["dispense_id"] for answer in answers}) == 1
     assert (DeviceState.objects.count(), Dispense.objects.count()) == (1, 1)
+
+
+def test_an_event_is_the_same_under_either_of_its_names(kitchen: Unit) -> None:
+    event = {"timestamp": iso(clock.now())}
+    first = kitchen.cup(True, **event, request_id=str(uuid.uuid4())).data
+    by_time = kitchen.cup(True, **event).data
+    by_time_and_another_id = kitchen.cup(True, **event, request_id=str(uuid.uuid4())).data
+    assert first["dispense_id"] == by_time["dispense_id"] == by_time_and_another_id["dispense_id"]
+    assert DeviceState.objects.count() == 1
+
+
+def test_a_recorded_yes_dies_when_the_device_is_switched_off_or_its_cup_is_gone(
+    alice: Phone, kitchen: Unit
+) -> None:
+    event = {"request_id": str(uuid.uuid4())}
+    kitchen.cup(True, **event)
+    assert kitchen.cup(False, **event).data["should_dispense"] is False
+    alice.put(f"/devices/{kitchen.id}", {"is_active": False})
+    again = kitchen.cup(True, **event).data
+    assert (again["should_dispense"], again["reason"]) == (False, "already_answered")

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -14,8 +15,13 @@ from zinzino import clock
 
 def test_a_report_answers_the_documented_shape(kitchen: Unit, statements: make.Statements) -> None:
     kitchen.status()
-    report = {"battery_level": 82, "supplement_level": 65, "is_connected": True, "firmware_version": "1.2.4"}
-    with statements(4):
+    report: dict[str, Any] = {
+        "battery_level": 82,
+        "supplement_level": 65,
+        "is_connected": True,
+        "firmware_version": "1.2.4",
+    }
+    with statements(5):
         answer = kitchen.status(**report).data
 
     assert (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.utils.translation import gettext_lazy
@@ -149,6 +149,8 @@ TRANSLATED: dict[type[Exception], type[ApiError]] = {
     OperationalError: ServiceUnavailable,
     InterfaceError: ServiceUnavailable,
     RedisError: ServiceUnavailable,
+    # A value that no field has refused and no column takes: a gap of ours, but the request is at fault.
+    DataError: InvalidFields,
 }
 
 
@@ -159,6 +161,8 @@ def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Respo
         return None
     if isinstance(error, ServiceUnavailable):
         log.warning("a dependency is down: %s", type(exception).__name__)
+    if isinstance(exception, DataError):
+        log.error("no field has refused a value that no column takes: %s", type(exception.__cause__).__name__)
     response = Response(body(error), status=error.status_code, headers=headers(error))
     response.exception = True
     return response

@@ -6,12 +6,15 @@ no moment at which the effect exists without its record. A refused request leave
 
 import functools
 import hashlib
+import hmac
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import orjson
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext_lazy
 from rest_framework.request import Request
@@ -20,6 +23,7 @@ from rest_framework.response import Response
 from zinzino import clock
 from zinzino.api.client import address
 from zinzino.api.errors import DuplicateEntry, InvalidFields
+from zinzino.api.parsers import body_of
 from zinzino.api.renderers import Message, dumps
 from zinzino.models import RememberedOutcome
 
@@ -99,8 +103,9 @@ def key_of(request: Request) -> UUID:
 
 
 def request_hash(request: Request) -> str:
-    payload = orjson.dumps([request.path_info, request.data], option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(payload).hexdigest()
+    """A fingerprint of the request. It is keyed, because the body of a registration holds a password."""
+    payload = json.dumps([request.path_info, body_of(request)], sort_keys=True)
+    return hmac.new(settings.SECRET_KEY.encode(), payload.encode(), hashlib.sha256).hexdigest()
 
 
 def remember(outcome: RememberedOutcome, response: Response) -> None:

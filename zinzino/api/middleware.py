@@ -83,7 +83,9 @@ class PageLocaleMiddleware(PagesOnly, LocaleMiddleware):
 
 
 class PageCsrfMiddleware(PagesOnly, CsrfViewMiddleware):
-    pass
+    def process_view(self, request: HttpRequest, *args: Any) -> HttpResponse | None:
+        # Django calls this for every request that a middleware of the list has let pass.
+        return None if is_api(request) else super().process_view(request, *args)
 
 
 class PageAuthenticationMiddleware(PagesOnly, AuthenticationMiddleware):

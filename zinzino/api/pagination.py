@@ -12,6 +12,7 @@ from django.db import connection
 from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
+from zinzino import clock
 from zinzino.api.renderers import raw
 
 MAX_LIMIT = 100
@@ -30,7 +31,7 @@ class Cursor(serializers.CharField):
     def to_internal_value(self, data: Any) -> Any:
         try:
             moment, _, row_id = base64.urlsafe_b64decode(str(data).encode()).decode().partition("|")
-            return datetime.fromisoformat(moment), UUID(row_id)
+            return clock.stored_instant(moment), UUID(row_id)
         except (binascii.Error, ValueError):
             self.fail("malformed")
 

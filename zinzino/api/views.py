@@ -12,6 +12,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ViewSet
 
 from zinzino.api import language
+from zinzino.api.parsers import body_of
 from zinzino.api.renderers import Message
 
 S = TypeVar("S", bound=BaseSerializer[Any])
@@ -31,7 +32,7 @@ class ApiViewSet(ViewSet):
 
     def parsed(self, serializer: type[S], request: Request) -> dict[str, Any]:
         """The validated body. Raises ValidationError with every failing field."""
-        form = serializer(data=request.data, context={"request": request, "view": self})
+        form = serializer(data=body_of(request), context={"request": request, "view": self})
         form.is_valid(raise_exception=True)
         data: dict[str, Any] = form.validated_data
         return data

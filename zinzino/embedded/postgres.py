@@ -80,6 +80,9 @@ class Postgres(Server):
             "log_timezone": "UTC",
             "log_line_prefix": "%m [%p] ",
             "log_checkpoints": "off",
+            # Statements and keys hold e-mail addresses and hashes: an error says what, never with which values.
+            "log_min_error_statement": "panic",
+            "log_error_verbosity": "terse",
             "jit": "off",
         }
         if not self.durable:
