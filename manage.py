@@ -4,6 +4,7 @@
 import os
 import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 # These commands need no server of ours: linters, builds, help, the client of a running one.
@@ -12,11 +13,23 @@ WITHOUT_SERVERS = {"help", "--help", "version", "--version", "openapi", "check",
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zinzino.settings")
-    if len(sys.argv) > 1 and sys.argv[1] not in WITHOUT_SERVERS and "--help" not in sys.argv:
-        from zinzino.servers import attach
+    try:
+        if len(sys.argv) > 1 and sys.argv[1] not in WITHOUT_SERVERS and "--help" not in sys.argv:
+            attach()
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        # Its sentence says which setting and why; a stack of ours would only bury it.
+        sys.exit(str(error))
 
+
+def attach() -> None:
+    from zinzino.embedded import EmbeddedError
+    from zinzino.servers import attach
+
+    try:
         attach()
-    execute_from_command_line(sys.argv)
+    except EmbeddedError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from accounts import recovery
 from accounts import serializers as s
 from accounts.authentication import caller
 from zinzino import clock
+from zinzino.api.idempotency import idempotent
 from zinzino.api.renderers import Message
 from zinzino.api.schema import operation
 from zinzino.api.views import ApiViewSet, OpenViewSet, Request, Response, said
@@ -13,6 +14,7 @@ from zinzino.api.views import ApiViewSet, OpenViewSet, Request, Response, said
 
 class MailedTokenViewSet(OpenViewSet):
     @operation("Ask for a link to a new password", request=s.Email, response=Message, errors=(404,), auth="none")
+    @idempotent()
     def forgot_password(self, request: Request) -> Response:
         recovery.request_reset(self.parsed(s.Email, request)["email"], now=clock.now())
         return said(_("A link to reset your password has been sent to your email address."))
@@ -24,6 +26,7 @@ class MailedTokenViewSet(OpenViewSet):
         errors=(400,),
         auth="none",
     )
+    @idempotent()
     def reset_password(self, request: Request) -> Response:
         recovery.reset_password(**self.parsed(s.ResetPassword, request), now=clock.now())
         return said(_("Your password has been reset."))
@@ -31,6 +34,7 @@ class MailedTokenViewSet(OpenViewSet):
     @operation(
         "Confirm an e-mail address", request=s.MailedToken, response=Message, errors=(400, 409), auth="none"
     )
+    @idempotent()
     def verify_email(self, request: Request) -> Response:
         recovery.verify_email(self.parsed(s.MailedToken, request)["token"], now=clock.now())
         return said(_("Your email address has been confirmed."))
@@ -38,6 +42,7 @@ class MailedTokenViewSet(OpenViewSet):
 
 class CredentialsViewSet(ApiViewSet):
     @operation("Send the confirmation mail again", response=Message)
+    @idempotent()
     def resend_verification(self, request: Request) -> Response:
         sent = recovery.resend_verification(caller(request).id, now=clock.now())
         if not sent:
@@ -53,6 +58,7 @@ class CredentialsViewSet(ApiViewSet):
         return said(_("Your password has been changed."))
 
     @operation("Move to another e-mail address", request=s.ChangeEmail, response=Message, errors=(401, 409))
+    @idempotent()
     def change_email(self, request: Request) -> Response:
         recovery.request_email_change(caller(request).id, **self.parsed(s.ChangeEmail, request), now=clock.now())
         return said(_("A confirmation link has been sent to the new address."))

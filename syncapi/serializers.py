@@ -28,7 +28,12 @@ class SyncRequest(serializers.Serializer[Any]):
     client_id = serializers.UUIDField(default=NO_CLIENT_ID, help_text="The installation's own id.")
     device_info = DeviceInfo(required=False)
 
+    changes = serializers.ListField(
+        required=False, max_length=0, help_text="Offline writes; not taken yet, and never dropped in silence."
+    )
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs.pop("changes", None)
         attrs["phone"] = Phone(attrs.pop("client_id"), attrs.pop("device_info", {}))
         return attrs
 

@@ -17,6 +17,12 @@ PLACEHOLDERS = ("change-me", "changeme", "secret", "insecure", "password", "exam
 class Env(FileAwareEnv):
     """django-environ with ranges and choices; `NAME_FILE` reads a value from a file (Docker secrets)."""
 
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().get_value(var, *args, **kwargs)
+        except OSError as error:
+            raise refused(f"{var}_FILE", "names a file that cannot be read") from error
+
     def database(self, name: str, default: str) -> dict[str, Any]:
         """A database address such as `postgres://user:password@host:5432/name`, as Django wants it."""
         address: str = self.str(name, default="") or default
@@ -24,6 +30,13 @@ class Env(FileAwareEnv):
             raise refused(name, "is not an address of PostgreSQL")
         parsed: dict[str, Any] = self.db_url_config(address)  # type: ignore[no-untyped-call]
         return parsed
+
+    def valkey(self, name: str, default: str) -> str:
+        """The address of a Valkey or Redis."""
+        address: str = self.str(name, default="") or default
+        if not re.match(r"(rediss?://[^\s/]+|unix://\S)", address):
+            raise refused(name, "is not an address such as redis://127.0.0.1:6379/0")
+        return address
 
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
         try:
@@ -101,7 +114,10 @@ def refused(name: str, why: str) -> ImproperlyConfigured:
 
 def kept_secret(path: Path) -> str:
     """The secret in `path`, made at the first call; safe when several processes start at once."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise refused("DATA_DIR", f"cannot be used: {path.parent}: {error.strerror}") from error
     try:
         # Written aside and linked: a second process sees the whole secret or none.
         draft = path.with_suffix(f".{os.getpid()}")

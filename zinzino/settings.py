@@ -69,7 +69,7 @@ EMBEDDED_VALKEY = not env.str("REDIS_URL", default="")
 if PRODUCTION and (EMBEDDED_POSTGRES or EMBEDDED_VALKEY):
     raise refused("DATABASE_URL, REDIS_URL", "are both needed in production")
 _embedded_database, _embedded_redis = embedded.urls(DATA_DIR)
-REDIS_URL = env.str("REDIS_URL", default="") or _embedded_redis
+REDIS_URL = env.valkey("REDIS_URL", _embedded_redis)
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
@@ -314,7 +314,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # ------------------------------------------------------------------------- dispensing, sync, fleet
-# The most of one supplement family that a day may bring, whatever a plan says .
+# The most of one supplement family that a day may bring, whatever a plan says (iot.md 5).
 DOSE_CEILINGS = {
     "omega": env.number("DOSE_CEILING_OMEGA_ML", 20, least=1, most=100),
     "vitamin_d": env.number("DOSE_CEILING_VITAMIN_D_IU", 4000, least=100, most=10_000),

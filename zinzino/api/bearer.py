@@ -73,7 +73,11 @@ def read_person(token: str, *, token_type: str) -> Bearer:
     except (TokenBackendError, ValueError, TypeError):
         return Bearer(Kind.INVALID)
     user_id, session_id, token_id = (claims.get(name) for name in ("user_id", "sid", "rid"))
-    if claims.get("token_type") != token_type or not all(map(_is_uuid, (user_id, session_id, token_id))):
+    if (
+        "exp" not in claims
+        or claims.get("token_type") != token_type
+        or not all(map(_is_uuid, (user_id, session_id, token_id)))
+    ):
         return Bearer(Kind.INVALID)
     return Bearer(Kind.PERSON, token, str(user_id), claims)
 

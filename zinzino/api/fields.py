@@ -127,7 +127,7 @@ class DayOrInstant(serializers.Field[date | datetime, Any, str, Any]):
                 return date.fromisoformat(text)
             # A plus sign that the client did not encode arrives as a space.
             moment: datetime = Instant().run_validation(re.sub(r" (?=\d\d:?\d\d$)", "+", text))
-        except ValueError:
+        except (ValueError, serializers.ValidationError):
             self.fail("invalid")
         return moment
 

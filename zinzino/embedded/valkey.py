@@ -39,6 +39,8 @@ class Valkey(Server):
             "maxmemory": "256mb",
             # A full Valkey must refuse writes: evicting would lose jobs without a word.
             "maxmemory-policy": "noeviction",
+            # Everything is in the append-only file; a folder that is gone must not keep it from ending.
+            "shutdown-on-sigterm": "nosave force",
             "loglevel": "notice",
             "daemonize": "no",
         }
