@@ -26,3 +26,10 @@ def test_foreign_keys_run_only_to_the_right() -> None:
 def test_every_app_has_its_place() -> None:
     own = {config.label for config in apps.get_app_configs() if "site-packages" not in config.path}
     assert own == set(LEFT_TO_RIGHT)
+
+
+def test_every_process_wakes_jobs_through_our_broker() -> None:
+    from accounts.tasks import send_mails
+    from zinzino.celery import app
+
+    assert send_mails.app is app

@@ -6,4 +6,5 @@ class ZinzinoConfig(AppConfig):
     verbose_name = "Zinzino"
 
     def ready(self) -> None:
-        from zinzino import checks  # noqa: F401  (registers itself)
+        # The checks register themselves; tasks that any process wakes belong to our Celery app.
+        from zinzino import celery, checks  # noqa: F401

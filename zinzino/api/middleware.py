@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
@@ -83,9 +83,11 @@ class PageLocaleMiddleware(PagesOnly, LocaleMiddleware):
 
 
 class PageCsrfMiddleware(PagesOnly, CsrfViewMiddleware):
-    def process_view(self, request: HttpRequest, *args: Any) -> HttpResponse | None:
+    def process_view(
+        self, request: HttpRequest, callback: Any, callback_args: Any, callback_kwargs: Any
+    ) -> HttpResponseForbidden | None:
         # Django calls this for every request that a middleware of the list has let pass.
-        return None if is_api(request) else super().process_view(request, *args)
+        return None if is_api(request) else super().process_view(request, callback, callback_args, callback_kwargs)
 
 
 class PageAuthenticationMiddleware(PagesOnly, AuthenticationMiddleware):

@@ -41,7 +41,7 @@ def body_of(request: Request) -> dict[str, Any]:
 
     Without this, DRF takes an empty body of a form type for a form whose check boxes are all off.
     """
-    data = request.data
+    data: Any = request.data
     return {} if isinstance(data, QueryDict) else data
 
 
