@@ -22,6 +22,8 @@ class Identity:
     subject: str
     email: str | None
     email_verified: bool
+    # The token says nothing at all of an address.
+    email_hidden: bool
     # Whether the address belongs to an organisation whose mail Google runs (the claim `hd`).
     hosted: bool
     full_name: str
@@ -58,7 +60,7 @@ def decide(identity: Identity, *, linked: Account | None, holder: Account | None
         return Outcome.SIGN_IN if linked.is_active else Outcome.INACTIVE
     if not identity.email_verified:
         # Apple lets people keep their address to themselves.
-        hidden = identity.provider is Provider.APPLE and identity.email is None
+        hidden = identity.provider is Provider.APPLE and identity.email_hidden
         return Outcome.CREATE if hidden else Outcome.NO_VERIFIED_EMAIL
     if holder is None:
         return Outcome.CREATE

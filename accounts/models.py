@@ -218,7 +218,6 @@ class SecurityEvent(models.Model):
         PASSWORD_CHANGED = "password_changed"
         EMAIL_CHANGED = "email_changed"
         PROVIDER_LINKED = "provider_linked"
-        ACCOUNT_LOCKED = "account_locked"
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="security_events")
     kind = models.CharField(max_length=30, choices=Kind)

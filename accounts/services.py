@@ -70,6 +70,15 @@ def login(*, email: str, password: str, client: sessions.Client, now: datetime) 
     gate.passed()
     if not user.is_active:
         raise AccountInactive
+    return enter(user, client, now=now)
+
+
+@transaction.atomic
+def enter(user: User, client: sessions.Client, *, now: datetime) -> SignIn:
+    """Open a session, unless the password was changed or voided while it was being checked."""
+    same = User.objects.select_for_update().filter(pk=user.pk, password=user.password, is_active=True)
+    if not same.exists():
+        raise WrongCredentials
     return SignIn(user, sessions.open_session(user, client, now=now))
 
 
@@ -91,7 +100,7 @@ def sign_in_again(user_id: UUID, password: str, *, client: sessions.Client, now:
         raise WrongCredentials
     if not user.is_active:
         raise AccountInactive
-    return SignIn(user, sessions.open_session(user, client, now=now))
+    return enter(user, client, now=now)
 
 
 def logout(user_id: UUID, session_id: UUID, *, everywhere: bool, now: datetime) -> None:

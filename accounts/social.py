@@ -176,16 +176,16 @@ def check_access_token(claims: Mapping[str, Any], access_token: str) -> None:
 
 def identity(provider: Provider, login: SocialLogin) -> Identity:
     claims = login.account.extra_data
-    given, addresses = claims.get("email"), login.email_addresses
-    # Only an address that mail can go to counts as verified.
-    email = normalized_email(addresses[0].email) if addresses else None
-    picture = claims.get("picture")
+    # allauth leaves out what is no address.
+    email = normalized_email(login.email_addresses[0].email) if login.email_addresses else None
+    proven, picture = claims.get("email_verified"), claims.get("picture")
     return Identity(
         provider=provider,
         subject=login.account.uid,
-        email=email or (str(given) if given else None),
+        email=email,
         # Apple writes it as a text.
-        email_verified=bool(email) and claims.get("email_verified") in (True, "true"),
+        email_verified=bool(email) and (proven is True or proven == "true"),
+        email_hidden=not claims.get("email"),
         hosted=isinstance(claims.get("hd"), str) and bool(claims["hd"]),
         full_name=plain_name(claims.get("name")),
         picture=picture if isinstance(picture, str) and PICTURE.fullmatch(picture) else None,

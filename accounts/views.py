@@ -5,8 +5,8 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from accounts import serializers as s
 from accounts import pictures, services, sessions, sql
+from accounts import serializers as s
 from accounts.authentication import caller
 from accounts.models import Session
 from zinzino import clock

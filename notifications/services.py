@@ -80,12 +80,13 @@ def tell(
     facts: dict[str, Any],
     *,
     now: datetime,
+    text: str | None = None,
     device_id: UUID | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> bool:
     """Make one notification, in its owner's language; False where this cause was told before."""
     language = User.objects.values_list("language", flat=True).get(pk=user_id)
-    title, message = texts.rendered(kind, language, **facts)
+    title, message = texts.rendered(text or kind, language, **facts)
     row = Notification(
         id=uuid7(now),
         user_id=user_id,
@@ -110,7 +111,7 @@ def announce_security_events(*, now: datetime, limit: int = 200) -> int:
             .order_by("user_id", "id")[:limit]
         )
         for event in waiting:
-            tell(event.user_id, NotificationType.SECURITY, f"security:{event.pk}", {}, now=now)
+            tell(event.user_id, NotificationType.SECURITY, f"security:{event.pk}", {}, text=event.kind, now=now)
         SecurityEvent.objects.filter(pk__in=[event.pk for event in waiting]).update(announced_at=now)
     return len(waiting)
 

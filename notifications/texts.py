@@ -1,17 +1,19 @@
 """What each notification says, rendered in its owner's language at the moment of its making."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
+from accounts.models import SecurityEvent
 from notifications.models import NotificationType
 
 
-def rendered(kind: str, language: str, **facts: Any) -> tuple[str, str]:
-    """Title and message. `facts` are the names and numbers that the text speaks of."""
+def rendered(text: str, language: str, **facts: Any) -> tuple[str, str]:
+    """Title and message of one of TEXTS. `facts` are the names and numbers that the text speaks of."""
     with override(language):
-        title, message = TEXTS[NotificationType(kind)]()
+        title, message = TEXTS[text]()
         return title, message % facts
 
 
@@ -23,15 +25,33 @@ def low_supplement() -> tuple[str, str]:
     return _("Supplement running low"), _("%(device_name)s is at %(level)d%%. Please refill it soon.")
 
 
-def security() -> tuple[str, str]:
+def session_ended() -> tuple[str, str]:
     return (
         _("A session was ended for your safety"),
         _("A sign-in token of yours was used twice. If this was not you, please change your password."),
     )
 
 
-TEXTS = {
+def password_changed() -> tuple[str, str]:
+    return _("Your password was changed"), _("If this was not you, reset your password at once.")
+
+
+def email_changed() -> tuple[str, str]:
+    return _("Your e-mail address was changed"), _("If this was not you, use the link in our mail to undo it.")
+
+
+def provider_linked() -> tuple[str, str]:
+    return (
+        _("A sign-in was linked to your account"),
+        _("You can now also sign in with Google or Apple. If this was not you, please contact support."),
+    )
+
+
+TEXTS: dict[str, Callable[[], tuple[str, str]]] = {
     NotificationType.LOW_BATTERY: low_battery,
     NotificationType.LOW_SUPPLEMENT: low_supplement,
-    NotificationType.SECURITY: security,
+    SecurityEvent.Kind.TOKEN_REUSED: session_ended,
+    SecurityEvent.Kind.PASSWORD_CHANGED: password_changed,
+    SecurityEvent.Kind.EMAIL_CHANGED: email_changed,
+    SecurityEvent.Kind.PROVIDER_LINKED: provider_linked,
 }

@@ -9,13 +9,19 @@ from zinzino.api.views import ApiViewSet, Request, Response
 
 
 class SyncViewSet(ApiViewSet):
-    @operation("The whole copy", request=s.FullRequest, response=s.Full)
+    @operation("The whole copy", request=s.FullRequest, response=s.Full, example={})
     def full(self, request: Request) -> Response:
         form = self.parsed(s.FullRequest, request)
         place = form.get("cursor")
         return Response(feed.full(caller(request).id, form["phone"], place=place, now=clock.now()))
 
-    @operation("What has changed", request=s.DeltaRequest, response=s.Delta, errors=(409,))
+    @operation(
+        "What has changed",
+        request=s.DeltaRequest,
+        response=s.Delta,
+        errors=(409,),
+        example={"last_sync": "2025-12-05T09:00:00.000Z"},
+    )
     def delta(self, request: Request) -> Response:
         form = self.parsed(s.DeltaRequest, request)
         last_sync = form["last_sync"]

@@ -81,6 +81,7 @@ def test_a_good_production_environment_has_no_warning(tmp_path: Path) -> None:
         ({"RATE_LIMIT_AUTH": "10"}, "RATE_LIMIT_AUTH is '10', not a rate"),
         ({"PORT": "http"}, "PORT is not a whole number"),
         ({"TRUSTED_PROXY_COUNT": "11"}, "outside 0 to 10"),
+        ({"APPLE_KEYS_URL": "http://keys.example"}, "must be https in production"),
     ],
 )
 def test_what_is_wrong_is_named(change: dict[str, str], complaint: str, tmp_path: Path) -> None:

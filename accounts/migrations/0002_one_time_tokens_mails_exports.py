@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='securityevent',
             name='kind',
-            field=models.CharField(choices=[('token_reused', 'Token Reused'), ('password_changed', 'Password Changed'), ('email_changed', 'Email Changed'), ('provider_linked', 'Provider Linked'), ('account_locked', 'Account Locked')], max_length=30),
+            field=models.CharField(choices=[('token_reused', 'Token Reused'), ('password_changed', 'Password Changed'), ('email_changed', 'Email Changed'), ('provider_linked', 'Provider Linked')], max_length=30),
         ),
         migrations.AlterField(
             model_name='session',

@@ -183,3 +183,17 @@ def test_eight_parallel_refreshes_share_one_child() -> None:
     assert [answer.status_code for answer in answers] == [200] * 8
     assert len({answer.data["refresh_token"] for answer in answers}) == 1
     assert RefreshToken.objects.filter(used_at=None).count() == 1
+
+
+def test_a_login_that_overlaps_a_change_of_the_password_opens_nothing(
+    anyone: Api, alice: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from accounts import services
+
+    def changed_meanwhile(user: User, password: str) -> bool:
+        User.objects.filter(pk=user.pk).update(password="another hash")
+        return True
+
+    monkeypatch.setattr(services, "verified", changed_meanwhile)
+    assert signed_in(anyone).status_code == 401
+    assert Session.objects.count() == 1

@@ -1,0 +1,104 @@
+"""A row of one person in every table that names people or dispensers, so that no table can be forgotten."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.contrib.postgres.fields import ArrayField
+from django.db import connection, models
+
+from accounts.models import User
+from devices.models import Device
+from zinzino import clock
+
+# Every table but the partitions, which their parents speak for.
+TABLES = """
+SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1"""
+NAMING = """
+SELECT c.relname, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT a.attisdropped
+   AND a.attname IN ('user_id', 'device_id') ORDER BY 1, 2"""
+
+
+def asked(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
+
+
+def naming() -> list[tuple[str, str]]:
+    """Every table and column that names a person or a dispenser."""
+    return [(table, column) for table, column in asked(NAMING)]
+
+
+def rows_naming(user_id: uuid.UUID, device_ids: list[uuid.UUID]) -> dict[tuple[str, str], int]:
+    ids = {"user_id": [str(user_id)], "device_id": [str(each) for each in device_ids]}
+    return {
+        (table, column): asked(f"SELECT count(*) FROM {table} WHERE {column}::text = ANY(%s)", ids[column])[0][0]
+        for table, column in naming()
+    }
+
+
+def mentions(*needles: object) -> dict[str, int]:
+    """In how many rows of each table one of the texts stands, wherever in the row."""
+    patterns = [f"%{needle}%" for needle in needles]
+    found = {
+        table: asked(f"SELECT count(*) FROM {table} t WHERE t::text ILIKE ANY(%s)", patterns)[0][0]
+        for (table,) in asked(TABLES)
+    }
+    return {table: rows for table, rows in found.items() if rows}
+
+
+def fill(user: User, device: Device) -> None:
+    """Give the person a row in every table that has none of theirs yet."""
+    known = {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}
+    for (table, _column), rows in rows_naming(user.pk, [device.pk]).items():
+        if not rows:
+            made(known[table], user, device)
+
+
+def made(model: type[models.Model], user: User, device: Device) -> models.Model:
+    row = model(**dict(values(model, user, device)))
+    row.save(force_insert=True)
+    return row
+
+
+def values(model: type[models.Model], user: User, device: Device) -> Iterator[tuple[str, Any]]:
+    for field in model._meta.concrete_fields:
+        if field.attname == "user_id":
+            yield field.attname, user.pk
+        elif field.attname == "device_id":
+            yield field.attname, device.pk
+        elif isinstance(field, models.ForeignKey) and not field.null:
+            yield field.name, made(field.related_model, user, device)
+        elif not (
+            field.has_default() or field.null or isinstance(field, (models.AutoField, models.CompositePrimaryKey))
+        ):
+            yield field.attname, example(field)
+
+
+def example(field: Any) -> Any:
+    if field.choices:
+        return field.choices[0][0]
+    match field:
+        case models.UUIDField():
+            return uuid.uuid4()
+        case models.DateTimeField():
+            return clock.now()
+        case models.DateField():
+            return clock.now().date()
+        case models.BooleanField():
+            return False
+        case models.IntegerField() | models.DecimalField() | models.FloatField():
+            return 1
+        case models.GenericIPAddressField():
+            return "192.0.2.1"
+        case models.JSONField():
+            return {}
+        case ArrayField():
+            return []
+    return uuid.uuid4().hex[: field.max_length]
