@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -37,7 +38,7 @@ class NewPassword(Confirmation):
         try:
             strong_enough(password)
         except ValidationError as error:
-            raise forms.ValidationError([str(each) for each in error.args[0]]) from error
+            raise forms.ValidationError([str(each) for each in error.detail]) from error
         return password
 
 
@@ -68,7 +69,7 @@ class MailPage(View):
         page = render(self.request, "accounts/page.html", {**self.words(), **shown}, status=status)
         # The address holds a secret: no cache keeps it, no other site hears of it.
         page["Cache-Control"] = "no-store"
-        page["Referrer-Policy"] = "no-referrer"
+        page["Referrer-Policy"] = "same-origin"  # with none at all the form itself would lose its origin
         page["X-Robots-Tag"] = "noindex"
         page["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"
         return page
@@ -121,3 +122,28 @@ class UndoEmailChangePage(MailPage):
             "button": _("Undo"),
             "success": _("Done. We have sent you a link to choose a new password."),
         }
+
+
+LINKED_PATHS = ("/verify-email", "/reset-password")
+
+
+def apple_app_site_association(request: HttpRequest) -> HttpResponse:
+    """Lets the iOS app open the links of our mails (Apple, Supporting associated domains)."""
+    if not settings.APPLE_APP_IDS:
+        raise Http404
+    paths = [{"/": f"{path}*"} for path in LINKED_PATHS]
+    details = [{"appIDs": settings.APPLE_APP_IDS, "components": paths}]
+    return JsonResponse({"applinks": {"details": details}})
+
+
+def android_asset_links(request: HttpRequest) -> HttpResponse:
+    """The same for Android (Digital Asset Links)."""
+    if not settings.ANDROID_PACKAGE:
+        raise Http404
+    target = {
+        "namespace": "android_app",
+        "package_name": settings.ANDROID_PACKAGE,
+        "sha256_cert_fingerprints": settings.ANDROID_CERT_FINGERPRINTS,
+    }
+    links = [{"relation": ["delegate_permission/common.handle_all_urls"], "target": target}]
+    return JsonResponse(links, safe=False)

@@ -31,5 +31,7 @@ urlpatterns = [
 page_urlpatterns = [
     path("verify-email", pages.VerifyEmailPage.as_view(), name="page-verify-email"),
     path("reset-password", pages.ResetPasswordPage.as_view(), name="page-reset-password"),
+    path(".well-known/apple-app-site-association", pages.apple_app_site_association, name="apple-app-links"),
+    path(".well-known/assetlinks.json", pages.android_asset_links, name="android-app-links"),
     path("undo-email-change", pages.UndoEmailChangePage.as_view(), name="page-undo-email-change"),
 ]

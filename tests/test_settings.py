@@ -69,6 +69,7 @@ def test_a_good_production_environment_has_no_warning(tmp_path: Path) -> None:
     ("change", "complaint"),
     [
         ({"ALLOWED_HOSTS": "*"}, "zinzino.W002"),
+        ({"MEDIA_S3_BUCKET": "pictures"}, "MEDIA_PUBLIC_URL is missing"),
         ({"PUBLIC_URL": "http://api.zinzino.example"}, "zinzino.W003"),
         ({"TRUSTED_PROXY_COUNT": "0"}, "zinzino.W004"),
         ({"CORS_ALLOWED_ORIGINS": "*"}, "zinzino.W005"),

@@ -14,7 +14,7 @@ class BackOfficeAdmin(ModelAdmin):
     show_full_result_count = False
     ordering: ClassVar[tuple[str, ...]] = ("-pk",)
 
-    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """A filter in the address must not find out, letter by letter, what the page does not show."""
         hidden = any(word in lookup for word in ("password", "token_hash"))
         return not hidden and bool(super().lookup_allowed(lookup, value, request))

@@ -246,6 +246,10 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
+# With these set, the app opens the links of our mails itself.
+APPLE_APP_IDS = env.list("APPLE_APP_IDS", default=[])
+ANDROID_PACKAGE = env.str("ANDROID_PACKAGE", default="")
+ANDROID_CERT_FINGERPRINTS = env.list("ANDROID_CERT_FINGERPRINTS", default=[])
 # Whether forgot-password tells who has an account, as the mission's page documents (404).
 REVEAL_UNKNOWN_EMAIL = env.flag("REVEAL_UNKNOWN_EMAIL", default=True)
 RESET_MAILS_PER_HOUR = env.number("RESET_MAILS_PER_HOUR", 5, least=1, most=1000)

@@ -21,7 +21,7 @@ def test_each_page_opens_in_both_languages_and_keeps_its_secret(
     assert page.status_code == 200
     assert word in page.content.decode()
     assert page["Cache-Control"] == "no-store"
-    assert page["Referrer-Policy"] == "no-referrer"
+    assert page["Referrer-Policy"] == "same-origin"
 
 
 def test_opening_the_link_burns_nothing_and_the_button_verifies(browser: Client, alice: Phone) -> None:
