@@ -96,6 +96,22 @@ def measured(scenario: Scenario, port: int, *, clients: int, seconds: float) -> 
     return took
 
 
+def logins(port: int, *, tries: int) -> Table:
+    """A wrong password and an unknown address must cost the same, or the time tells who has an account."""
+    line, name = Line(port), secrets.token_hex(6)
+    known = {"email": f"{name}@example.com", "password": "benchmark-only", "full_name": "Bench Mark"}
+    line.send("POST", "/auth/register", "", known)
+    table = Table("failed login", "median ms", title=f"{tries} tries each, one by one")
+    for title, email in (("wrong password", known["email"]), ("unknown address", f"x{name}@example.com")):
+        took = []
+        for _ in range(tries):
+            started = time.perf_counter()
+            line.send("POST", "/auth/login", "", {"email": email, "password": "wrong"})
+            took.append((time.perf_counter() - started) * 1000)
+        table.add_row(title, f"{statistics.median(took):.1f}")
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--clients", type=int, default=8)
@@ -109,7 +125,9 @@ def main() -> None:
             cuts = statistics.quantiles(took, n=100)
             figures = (len(took) / options.seconds, cuts[49], cuts[94], cuts[98])
             table.add_row(scenario.name, *(f"{figure:.1f}" for figure in figures))
+        failed = logins(port, tries=30)
     Console().print(table)
+    Console().print(failed)
 
 
 main()

@@ -21,6 +21,7 @@ def running() -> Iterator[int]:
         port: int = free.getsockname()[1]
     limits = {f"RATE_LIMIT_{scope}": "100000000/min" for scope in SCOPES}
     own = {"PORT": str(port), "DATA_DIR": str(ROOT / "var" / "bench"), "LOG_LEVEL": "WARNING"}
+    own["LOGIN_FAILURES_PER_ADDRESS"] = "1000"
     command = [sys.executable, "manage.py", "run"]
     with subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, **limits, **own}, stdout=subprocess.PIPE, text=True
