@@ -70,6 +70,11 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         db_table = "users"
+        indexes = (
+            models.Index(
+                fields=("deleted_at",), condition=models.Q(deleted_at__isnull=False), name="users_deleted"
+            ),
+        )
 
     def __str__(self) -> str:
         return self.email or str(self.id)

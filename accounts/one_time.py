@@ -57,7 +57,7 @@ def spend(token: str, *purposes: Purpose, now: datetime) -> OneTimeToken:
     found = living.first()
     if found is None:
         raise InvalidToken
-    user = User.objects.select_for_update().get(pk=found.user_id)
+    user = User.objects.select_for_update(no_key=True).get(pk=found.user_id)
     if not living.update(used_at=now) or not user.is_active:
         raise InvalidToken
     OneTimeToken.objects.filter(user=user, purpose=found.purpose, used_at=None).delete()

@@ -34,7 +34,9 @@ class TooManyMails(RateLimitExceeded):
 @transaction.atomic
 def request_reset(email: str, *, now: datetime) -> None:
     """Mail a link for a new password. Raises EmailUnknown (by setting), TooManyMails."""
-    user = User.objects.select_for_update().filter(email=normalized_email(email), is_active=True).first()
+    user = (
+        User.objects.select_for_update(no_key=True).filter(email=normalized_email(email), is_active=True).first()
+    )
     if user is None or user.email is None:
         if settings.REVEAL_UNKNOWN_EMAIL:
             raise EmailUnknown
@@ -68,7 +70,7 @@ def reset_password(token: str, new_password: str, *, now: datetime) -> None:
 @transaction.atomic
 def change_password(user_id: UUID, session_id: UUID, current: str, new_password: str, *, now: datetime) -> None:
     """Set a new password by the current one; the other sessions end. Raises CurrentPasswordWrong."""
-    user = User.objects.select_for_update().get(pk=user_id)
+    user = User.objects.select_for_update(no_key=True).get(pk=user_id)
     if not user.check_password(current):
         raise CurrentPasswordWrong
     set_password(user, new_password, now=now)
@@ -88,7 +90,7 @@ def set_password(user: User, new_password: str, *, now: datetime) -> None:
 @transaction.atomic
 def resend_verification(user_id: UUID, *, now: datetime) -> bool:
     """Mail another link; False where the address is proven already. Raises TooManyMails."""
-    user = User.objects.select_for_update().get(pk=user_id)
+    user = User.objects.select_for_update(no_key=True).get(pk=user_id)
     if user.is_verified:
         return False
     count_mail(user, Purpose.VERIFY_EMAIL, now=now)
@@ -116,7 +118,7 @@ def verify_email(token: str, *, now: datetime) -> None:
 @transaction.atomic
 def request_email_change(user_id: UUID, new_email: str, password: str, *, now: datetime) -> None:
     """Mail a link to the new address. Raises WrongCredentials, EmailTaken, TooManyMails."""
-    user = User.objects.select_for_update().get(pk=user_id)
+    user = User.objects.select_for_update(no_key=True).get(pk=user_id)
     if not user.check_password(password):
         raise CurrentPasswordWrong
     new_email = normalized_email(new_email)

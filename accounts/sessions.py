@@ -36,6 +36,10 @@ class SessionRevoked(InvalidRefreshToken):
     reason = "session_revoked"
 
 
+class AccountGone(InvalidRefreshToken):
+    reason = "account_deleted"
+
+
 class TokenReused(InvalidRefreshToken):
     """The token was spent before by somebody else: the whole family has been ended."""
 
@@ -86,6 +90,8 @@ def rotate(token: str, *, now: datetime) -> tokens.TokenPair:
     with transaction.atomic():
         row = _locked(token)
         session = row.session
+        if session.user.deleted_at:
+            raise AccountGone
         if session.ended_at or not session.user.is_active:
             raise SessionRevoked
         if row.expires_at <= now:

@@ -1,33 +1,24 @@
-"""A copy of all that is kept of a person, as a signed zip (KVKK art. 11, api.md 2).
+"""Exports of all that is kept of a person: asked for, made by a job, had for a week (KVKK art. 11, api.md 2)."""
 
-The files are written row by row, so that no export needs more memory than another.
-"""
-
-import hashlib
-import hmac
-import json
 import logging
 import secrets
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import IO, Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
 from django.core.files import File
-from django.core.files.storage import default_storage, storages
+from django.core.files.storage import storages
 from django.db import DatabaseError, connection, transaction
 
 from accounts import pictures
 from accounts.deletion import lock_living
 from accounts.models import DataExport, User
-from syncapi import sql
-from syncapi.parts import PARTS, Part
+from syncapi import archive
 from zinzino import clock
 from zinzino.api.errors import NotFound, NotOwner, ServiceUnavailable
 from zinzino.wakeup import wake
@@ -37,15 +28,7 @@ log = logging.getLogger(__name__)
 ONE_A_DAY = timedelta(hours=24)
 KEPT = timedelta(days=7)
 GIVEN_UP_AFTER = timedelta(hours=24)
-FETCHED_AT_ONCE = 500
-COPIED_AT_ONCE = 64 * 1024
 
-SIGNATURE = {
-    "file": "manifest.sig",
-    "algorithm": "HMAC-SHA256",
-    "of": "the bytes of manifest.json, which names the SHA-256 of every other file",
-    "key": "derived from a secret of the server; support can check a copy with `manage.py export_user --verify`",
-}
 _signer = signing.Signer(salt="data-export")
 
 
@@ -128,7 +111,7 @@ def make(export: DataExport, *, now: datetime) -> bool:
             return False
         name = f"{folder(export.user_id)}/{secrets.token_hex(16)}.zip"
         with tempfile.TemporaryFile() as file:
-            write(export.user_id, file, now=now)
+            archive.write(export.user_id, file, now=now)
             file.seek(0)
             store().save(name, File(file))
         if hand_over(export, name, now=now):
@@ -187,91 +170,3 @@ def remove_all(user_id: UUID) -> int:
     """Remove a person's exports, files and rows; how many files."""
     DataExport.objects.filter(user_id=user_id).delete()
     return pictures.remove_folder(store(), folder(user_id))
-
-
-# --------------------------------------------------------------------------------------------- the zip
-
-
-@dataclass
-class Entry:
-    """One file of the zip while it is written, and then its line in the manifest."""
-
-    name: str
-    out: IO[bytes]
-    sha256: Any = field(default_factory=hashlib.sha256)
-    size: int = 0
-    rows: int = 0
-
-    def write(self, data: bytes) -> None:
-        self.out.write(data)
-        self.sha256.update(data)
-        self.size += len(data)
-
-    def line(self) -> dict[str, Any]:
-        return {"name": self.name, "sha256": self.sha256.hexdigest(), "bytes": self.size, "rows": self.rows}
-
-
-def write(user_id: UUID, file: IO[bytes], *, now: datetime) -> dict[str, Any]:
-    """Write the whole export into `file`; answers its manifest."""
-    facts = {"user_id": user_id, "devices": sql.devices_ever_of(user_id)}
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zipped:
-        lines = [write_rows(zipped, part, facts) for part in PARTS]
-        lines += write_picture(zipped, user_id)
-        manifest = {"version": 1, "user_id": str(user_id), "made_at": clock.iso(now), "files": lines}
-        text = json.dumps(manifest | {"signature": SIGNATURE}, indent=2).encode()
-        zipped.writestr("manifest.json", text)
-        zipped.writestr("manifest.sig", signature(text))
-    return manifest
-
-
-def write_rows(zipped: zipfile.ZipFile, part: Part, facts: dict[str, Any]) -> dict[str, Any]:
-    with zipped.open(part.file, "w", force_zip64=True) as out:
-        entry = Entry(part.file, out)
-        for row in streamed(part.statement, facts):
-            entry.write(b",\n" if entry.rows else b"[\n")
-            entry.write(row.encode())
-            entry.rows += 1
-        entry.write(b"\n]\n" if entry.rows else b"[]\n")
-    return entry.line()
-
-
-def streamed(statement: str, facts: dict[str, Any]) -> Iterator[str]:
-    """The one column of a statement, by a cursor of the server."""
-    with transaction.atomic(), connection.chunked_cursor() as cursor:
-        cursor.execute(statement, facts)
-        while rows := cursor.fetchmany(FETCHED_AT_ONCE):
-            yield from (row[0] for row in rows)
-
-
-def write_picture(zipped: zipfile.ZipFile, user_id: UUID) -> list[dict[str, Any]]:
-    kept = User.objects.values_list("profile_picture", flat=True).get(pk=user_id)
-    if not kept or pictures.address(kept) == kept or not default_storage.exists(kept):
-        return []
-    with default_storage.open(kept) as source, zipped.open("picture.jpg", "w") as out:
-        entry = Entry("picture.jpg", out, rows=1)
-        for data in cast("File[bytes]", source).chunks(COPIED_AT_ONCE):
-            entry.write(data)
-    return [entry.line()]
-
-
-def signature(manifest: bytes) -> str:
-    key = hmac.digest(settings.SECRET_KEY.encode(), b"data-export", "sha256")
-    return hmac.digest(key, manifest, "sha256").hex()
-
-
-def is_genuine(file: IO[bytes]) -> bool:
-    """Whether a zip is one of ours, unchanged."""
-    try:
-        with zipfile.ZipFile(file) as zipped:
-            text = zipped.read("manifest.json")
-            named = {line["name"]: line["sha256"] for line in json.loads(text)["files"]}
-            signed = hmac.compare_digest(zipped.read("manifest.sig"), signature(text).encode())
-            there = {name for name in zipped.namelist() if not name.startswith("manifest.")}
-            return signed and there == set(named) and all(sha256(zipped, name) == named[name] for name in named)
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, NotImplementedError, OSError):
-        return False
-
-
-def sha256(zipped: zipfile.ZipFile, name: str) -> str:
-    with zipped.open(name) as file:
-        return hashlib.file_digest(cast("Any", file), "sha256").hexdigest()

@@ -19,7 +19,7 @@ from pytest_django import Settings
 
 from accounts.models import DataExport, User
 from devices.models import Device
-from syncapi import exports, tasks
+from syncapi import archive, exports, tasks
 from syncapi.parts import LEFT_OUT, PARTS
 from telemetry.models import ActivityLog
 from tests import everything, files, make
@@ -55,8 +55,8 @@ def zipped(phone: Phone, settings: Settings) -> zipfile.ZipFile:
     return zipfile.ZipFile(io.BytesIO(fetched(ready(phone)["download_url"], settings).body))
 
 
-def rows(archive: zipfile.ZipFile, name: str) -> Any:
-    return json.loads(archive.read(f"{name}.json"))
+def rows(copy: zipfile.ZipFile, name: str) -> Any:
+    return json.loads(copy.read(f"{name}.json"))
 
 
 # ------------------------------------------------------------------------------------------- asking
@@ -209,17 +209,17 @@ def test_the_export_holds_all_rows_of_its_person(
     household: tuple[Phone, Phone, list[uuid.UUID]], settings: Settings
 ) -> None:
     alice, _, hers = household
-    archive = zipped(alice, settings)
+    copy = zipped(alice, settings)
     counts = everything.rows_naming(alice.user.pk, hers)
     for part in PARTS:
         if part.table == "users":
             continue
         column = "device_id" if (part.table, "user_id") not in counts else "user_id"
-        assert len(rows(archive, part.name)) == counts[part.table, column] > 0, part.name
-    assert [row["email"] for row in rows(archive, "profile")] == ["alice@example.com"]
-    assert {row["device_id"] for row in rows(archive, "states")} == {str(each) for each in hers}
-    assert rows(archive, "plans")[0]["plan"]["version"] == 1
-    assert files.opened(archive.read("picture.jpg")).size == (512, 512)
+        assert len(rows(copy, part.name)) == counts[part.table, column] > 0, part.name
+    assert [row["email"] for row in rows(copy, "profile")] == ["alice@example.com"]
+    assert {row["device_id"] for row in rows(copy, "states")} == {str(each) for each in hers}
+    assert rows(copy, "plans")[0]["plan"]["version"] == 1
+    assert files.opened(copy.read("picture.jpg")).size == (512, 512)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -227,8 +227,8 @@ def test_the_export_holds_nothing_of_anybody_else_and_no_secret(
     household: tuple[Phone, Phone, list[uuid.UUID]], settings: Settings
 ) -> None:
     alice, bob, _ = household
-    archive = zipped(alice, settings)
-    text = " ".join(archive.read(name).decode("utf-8", "replace") for name in archive.namelist())
+    copy = zipped(alice, settings)
+    text = " ".join(copy.read(name).decode("utf-8", "replace") for name in copy.namelist())
     his = Device.objects.get(user=bob.user)
     for foreign in (bob.user.pk, bob.user.email, his.pk, his.serial_number, his.mac_address):
         assert str(foreign) not in text
@@ -239,66 +239,65 @@ def test_the_export_holds_nothing_of_anybody_else_and_no_secret(
     assert len(hashes) > 6
     assert [secret for secret in hashes if secret in text] == []
     assert "token=" not in text
-    keys = {key for part in PARTS for row in rows(archive, part.name) for key in row}
+    keys = {key for part in PARTS for row in rows(copy, part.name) for key in row}
     assert [key for key in keys if any(word in key for word in ("password", "hash", "secret"))] == []
 
 
 def test_an_empty_account_has_an_export_too(alice: Phone, settings: Settings) -> None:
-    archive = zipped(alice, settings)
-    assert rows(archive, "devices") == []
-    assert "picture.jpg" not in archive.namelist()
+    copy = zipped(alice, settings)
+    assert rows(copy, "devices") == []
+    assert {each.date_time[0] for each in copy.infolist()} == {clock.now().year}
+    assert "picture.jpg" not in copy.namelist()
 
 
 def test_a_provider_s_picture_is_named_not_copied(alice: Phone, settings: Settings) -> None:
     User.objects.filter(pk=alice.user.pk).update(profile_picture="https://example.com/a.jpg")
-    archive = zipped(alice, settings)
-    assert "picture.jpg" not in archive.namelist()
-    assert rows(archive, "profile")[0]["profile_picture"] == "https://example.com/a.jpg"
+    copy = zipped(alice, settings)
+    assert "picture.jpg" not in copy.namelist()
+    assert rows(copy, "profile")[0]["profile_picture"] == "https://example.com/a.jpg"
 
 
 def test_the_manifest_names_every_file_and_is_signed(alice: Phone, settings: Settings) -> None:
     alice.dispenser()
-    archive = zipped(alice, settings)
-    manifest = json.loads(archive.read("manifest.json"))
-    assert {line["name"] for line in manifest["files"]} | {"manifest.json", "manifest.sig"} == set(
-        archive.namelist()
-    )
+    copy = zipped(alice, settings)
+    manifest = json.loads(copy.read("manifest.json"))
+    assert {line["name"] for line in manifest["files"]} | {"manifest.json", "manifest.sig"} == set(copy.namelist())
     for line in manifest["files"]:
-        data = archive.read(line["name"])
+        data = copy.read(line["name"])
         assert (hashlib.sha256(data).hexdigest(), len(data)) == (line["sha256"], line["bytes"])
         if line["name"].endswith(".json"):
             assert len(json.loads(data)) == line["rows"]
     key = hmac.digest(settings.SECRET_KEY.encode(), b"data-export", "sha256")
-    sign = hmac.digest(key, archive.read("manifest.json"), "sha256").hex()
-    assert archive.read("manifest.sig").decode() == sign
+    sign = hmac.digest(key, copy.read("manifest.json"), "sha256").hex()
+    assert copy.read("manifest.sig").decode() == sign
     assert manifest["signature"]["algorithm"] == "HMAC-SHA256"
 
 
-def changed(archive: zipfile.ZipFile, **files: bytes | None) -> io.BytesIO:
+def changed(copy: zipfile.ZipFile, **files: bytes | None) -> io.BytesIO:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as copy:
-        for name in archive.namelist():
-            data = files.get(name.replace(".", "_"), archive.read(name))
+    with zipfile.ZipFile(out, "w") as other:
+        for name in copy.namelist():
+            data = files.get(name.replace(".", "_"), copy.read(name))
             if data is not None:
-                copy.writestr(name, data)
+                other.writestr(name, data)
         if "extra" in files:
-            copy.writestr("extra.json", b"[]")
+            other.writestr("extra.json", b"[]")
     return out
 
 
 def test_a_changed_copy_is_found_out(alice: Phone, settings: Settings) -> None:
-    archive = zipped(alice, settings)
-    assert exports.is_genuine(changed(archive))
-    manifest = archive.read("manifest.json")
-    assert not exports.is_genuine(changed(archive, profile_json=b"[]"))
-    assert not exports.is_genuine(changed(archive, profile_json=None))
-    assert not exports.is_genuine(changed(archive, extra=b""))
-    assert not exports.is_genuine(changed(archive, manifest_json=manifest.replace(b"version", b"Version")))
-    assert not exports.is_genuine(changed(archive, manifest_sig=b"0" * 64))
-    assert not exports.is_genuine(changed(archive, manifest_json=b"[]"))
-    assert not exports.is_genuine(io.BytesIO(b"no zip"))
+    copy = zipped(alice, settings)
+    assert archive.is_genuine(changed(copy))
+    manifest = copy.read("manifest.json")
+    assert not archive.is_genuine(changed(copy, profile_json=b"[]"))
+    assert not archive.is_genuine(changed(copy, profile_json=None))
+    assert not archive.is_genuine(changed(copy, extra=b""))
+    assert not archive.is_genuine(changed(copy, manifest_json=manifest.replace(b"version", b"Version")))
+    assert not archive.is_genuine(changed(copy, manifest_sig=b"0" * 64))
+    assert not archive.is_genuine(changed(copy, manifest_json=b"[]"))
+    assert not archive.is_genuine(io.BytesIO(b"no zip"))
     settings.SECRET_KEY = "another" * 9
-    assert not exports.is_genuine(changed(archive))
+    assert not archive.is_genuine(changed(copy))
 
 
 def test_memory_does_not_grow_with_the_history(alice: Phone, tmp_path: Path) -> None:
@@ -321,7 +320,7 @@ def test_memory_does_not_grow_with_the_history(alice: Phone, tmp_path: Path) -> 
         )
         with (tmp_path / "out.zip").open("wb") as out:
             tracemalloc.start()
-            exports.write(alice.user.pk, out, now=now)
+            archive.write(alice.user.pk, out, now=now)
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     assert (tmp_path / "out.zip").stat().st_size > 200_000
@@ -347,14 +346,14 @@ def test_an_account_that_goes_while_its_export_is_made_leaves_no_file(
 ) -> None:
     alice = Phone(make.person())
     alice.post("/profile/export")
-    real = exports.write
+    real = archive.write
 
     def slow(*args: Any, **how: Any) -> Any:
         done = real(*args, **how)
         alice.delete("/profile", GOOD)
         return done
 
-    monkeypatch.setattr(exports, "write", slow)
+    monkeypatch.setattr(archive, "write", slow)
     assert exports.make_waiting(now=clock.now()) == 0
     assert files.there(folder) == []
 
@@ -368,7 +367,7 @@ def test_what_fails_is_tried_again_for_a_day_and_then_given_up(
 
     alice.post("/profile/export")
     with monkeypatch.context() as patch:
-        patch.setattr(exports, "write", fails)
+        patch.setattr(archive, "write", fails)
         assert exports.make_waiting(now=clock.now()) == 0
     assert DataExport.objects.get().status == "pending"
     assert exports.make_waiting(now=clock.now() + timedelta(hours=24, minutes=1)) == 0

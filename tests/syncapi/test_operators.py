@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from accounts.models import User
-from syncapi import erasure, exports
+from syncapi import archive, erasure
 from syncapi.management.commands import export_user
 from tests import files
 from tests.clients import Phone, Unit
@@ -92,7 +92,7 @@ def test_nothing_is_left_of_an_export_that_broke(
     def breaks(*_args: Any, **_how: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(exports, "write", breaks)
+    monkeypatch.setattr(archive, "write", breaks)
     with pytest.raises(KeyboardInterrupt):
         export_user.write(alice.user, tmp_path / "x.zip")
     assert not (tmp_path / "x.zip").exists()

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from accounts import operators
 from accounts.models import User
-from syncapi import exports
+from syncapi import archive
 from zinzino import clock
 from zinzino.operators import OperatorCommand
 
@@ -41,7 +41,7 @@ class Command(OperatorCommand):
     def verify(self, path: Path, *, as_json: bool) -> None:
         try:
             with path.open("rb") as file:
-                genuine = exports.is_genuine(file)
+                genuine = archive.is_genuine(file)
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
         self.report({"file": path, "genuine": genuine}, as_json=as_json)
@@ -57,7 +57,7 @@ def write(user: User, path: Path) -> dict[str, Any]:
         raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
     try:
         with path.open("wb") as file:
-            return exports.write(user.pk, file, now=clock.now())
+            return archive.write(user.pk, file, now=clock.now())
     except BaseException:
         path.unlink()
         raise
