@@ -92,9 +92,7 @@ class Product:
 
     def masters(self, word: str) -> list[psutil.Process]:
         """The processes with `word` in their command line that a tether started: one when all is well."""
-        tethers = [
-            each for each in self.processes() if "zinzino.tether" in each.cmdline() and word in each.cmdline()
-        ]
+        tethers = [each for each in self.processes() if "zinzino.tether" in words(each) and word in words(each)]
         return [child for tether in tethers for child in tether.children()]
 
     def servers(self) -> dict[str, psutil.Process]:
@@ -102,8 +100,16 @@ class Product:
         return {"guardian": guardian} | {child.name(): child for child in guardian.children()}
 
     def supervisor(self) -> psutil.Process:
-        [process] = [each for each in self.processes() if "supervisor.supervisord" in each.cmdline()]
+        [process] = [each for each in self.processes() if "supervisor.supervisord" in words(each)]
         return process
+
+
+def words(process: psutil.Process) -> list[str]:
+    """The command line; none of a process that ends just now."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 @pytest.fixture(scope="module")
