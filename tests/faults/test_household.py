@@ -35,8 +35,13 @@ def killed(product: Product, victim: str) -> bool:
     return True
 
 
+def sign_ups(product: Product) -> int:
+    return (product.layout.log / "web.log").read_text().count("auth/register")
+
+
 def lives_while(product: Product, *, rounds: int, kill: list[str], every_s: float) -> dict[str, Any]:
     """The report of `demo_day` during which the victims were killed, one after another."""
+    before = sign_ups(product)
     with subprocess.Popen(
         [sys.executable, "manage.py", "demo_day", "--json", "--rounds", str(rounds), "--url", product.url],
         cwd=embedded.PROJECT,
@@ -44,6 +49,7 @@ def lives_while(product: Product, *, rounds: int, kill: list[str], every_s: floa
         stdout=subprocess.PIPE,
         text=True,
     ) as household:
+        eventually(lambda: sign_ups(product) > before, within_s=30)  # it is under way
         for victim in kill:
             time.sleep(every_s)
             eventually(functools.partial(killed, product, victim), within_s=30)
