@@ -175,9 +175,12 @@ def failed(mail: Mail, error: Exception, *, now: datetime) -> None:
     """Try again later, each time twice as late; give up after the last attempt."""
     refused_for_good = isinstance(error, smtplib.SMTPRecipientsRefused)
     over = refused_for_good or mail.attempts >= MAX_ATTEMPTS
+    # As after a success: a link that nobody will get must not lie here either.
+    forgotten = {"text": "", "html": ""} if over else {}
     Mail.objects.filter(pk=mail.pk).update(
         status=Mail.Status.FAILED if over else Mail.Status.PENDING,
         next_attempt_at=now + FIRST_RETRY * 2 ** (mail.attempts - 1),
         last_error=type(error).__name__,
+        **forgotten,
     )
     log.warning("a mail was not sent", kind=mail.kind, mail=mail.pk, error=type(error).__name__, given_up=over)

@@ -196,7 +196,7 @@ def replace(user_id: UUID, data: bytes, *, now: datetime) -> tuple[str | None, s
             keep(thumbnail, made.thumbnail)
             show(user_id, picture, thumbnail, now=now)
             transaction.on_commit(partial(remove, former), robust=True)
-    except BaseException:
+    except BaseException:  # whatever ended it, the row names none of the new files
         remove((picture, thumbnail))
         raise
     return address(picture), address(thumbnail)
@@ -232,7 +232,7 @@ def files_in(storage: Storage, name: str) -> list[str]:
         return [f"{name}/{each}" for each in storage.listdir(name)[1]]
     except FileNotFoundError:
         return []
-    except Exception as error:
+    except Exception as error:  # each kind of storage has its own
         raise StorageUnavailable from error
 
 

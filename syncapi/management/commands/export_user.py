@@ -58,6 +58,6 @@ def write(user: User, path: Path) -> dict[str, Any]:
     try:
         with path.open("wb") as file:
             return archive.write(user.pk, file, now=clock.now())
-    except BaseException:
+    except BaseException:  # also Ctrl-C: half an archive of a person must not stay
         path.unlink()
         raise
