@@ -157,5 +157,8 @@ def main() -> None:
     try:
         Guardian(layout).guard(lock)
     except EmbeddedError as error:
-        layout.error.write_text(str(error))
+        # Whole or not at all: those who wait for us read it the moment it appears.
+        written = layout.error.with_suffix(".writing")
+        written.write_text(str(error))
+        written.replace(layout.error)
         sys.exit(1)
