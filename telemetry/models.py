@@ -78,7 +78,10 @@ class ActivityLog(models.Model):
 
 
 class Dispense(models.Model):
-    """One dose of a supplement family, from the moment it was allowed: a reservation that counts at once."""
+    """One dose of a supplement family, from the moment it was allowed: a reservation that counts at once.
+
+    Doses that nobody asked for are here as well: those a dispenser poured offline and those taken by hand.
+    """
 
     class Status(models.TextChoices):
         AUTHORIZED = "authorized"
@@ -88,19 +91,60 @@ class Dispense(models.Model):
         NOT_STARTED = "not_started"
         UNCONFIRMED = "unconfirmed"
 
+    class DecidedBy(models.TextChoices):
+        SERVER = "server"
+        DEVICE = "device"
+        PERSON = "person"
+
+    class Protocol(models.TextChoices):
+        """Whether the dispenser confirms (iot.md 1)."""
+
+        SIMPLE = "simple"
+        FULL = "full"
+
+    class TimeQuality(models.TextChoices):
+        OK = "ok"
+        CORRECTED = "corrected"
+        CLAMPED = "clamped"
+        UNKNOWN = "unknown"
+
+    class Outcome(models.TextChoices):
+        """A person's answer for a dose that nobody confirmed."""
+
+        TAKEN = "taken"
+        NOT_TAKEN = "not_taken"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     # Without a foreign key: a removed dispenser's doses still count against the family's limits.
-    device_id = models.UUIDField()
+    # Null where a dose was taken by hand without a dispenser.
+    device_id = models.UUIDField(null=True)
     family = models.CharField(max_length=20)
     status = models.CharField(max_length=12, choices=Status)
+    # Whether it counts against the family's limits; only an explicit "nothing came out" takes it away.
+    counts = models.BooleanField(db_default=True)
+    decided_by = models.CharField(max_length=6, choices=DecidedBy, db_default=DecidedBy.SERVER)
+    protocol = models.CharField(max_length=6, choices=Protocol, db_default=Protocol.SIMPLE)
     amount = models.DecimalField(max_digits=10, decimal_places=3)
+    actual_amount = models.DecimalField(max_digits=10, decimal_places=3, null=True)
     unit = models.CharField(max_length=10)
     plan_version = models.PositiveIntegerField()
+    slot_date = models.DateField(null=True)
+    slot_id = models.CharField(max_length=36, null=True)  # noqa: DJ001  (a plan without slots has none)
+    request_id = models.UUIDField(null=True)
     activity_id = models.UUIDField()
     authorized_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
+    time_quality = models.CharField(max_length=9, choices=TimeQuality, db_default=TimeQuality.OK)
+    # The dispenser's own word, which is final; what contradicts it later is kept beside it.
+    reported_at = models.DateTimeField(null=True)
+    resolved_as = models.CharField(max_length=9, choices=Outcome, null=True)  # noqa: DJ001
+    resolved_at = models.DateTimeField(null=True)
+    dispute = models.JSONField(null=True)
+    # The failure after which the family gets nothing until a person has seen it (`dispense_fault`).
+    is_fault = models.BooleanField(db_default=False)
+    acknowledged_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "dispenses"
@@ -110,10 +154,25 @@ class Dispense(models.Model):
                 condition=models.Q(status="authorized"),
                 name="one_open_dispense_per_device",
             ),
+            models.UniqueConstraint(
+                fields=("device_id", "request_id"),
+                condition=models.Q(request_id__isnull=False),
+                name="one_dispense_per_request",
+            ),
+            models.UniqueConstraint(
+                fields=("device_id", "slot_date", "slot_id"),
+                condition=models.Q(slot_id__isnull=False, counts=True),
+                name="one_dispense_per_slot",
+            ),
         )
         indexes = (
             models.Index(fields=("user", "family", "authorized_at"), name="dispenses_of_family"),
             models.Index(fields=("expires_at",), condition=models.Q(status="authorized"), name="dispenses_open"),
+            models.Index(
+                fields=("user", "family"),
+                condition=models.Q(is_fault=True, acknowledged_at=None),
+                name="dispenses_at_fault",
+            ),
         )
 
     def __str__(self) -> str:

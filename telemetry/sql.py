@@ -60,11 +60,11 @@ SELECT {", ".join(LockedDevice._fields)} FROM devices
 
 # By dispenses_of_family and the keys of event_keys and decisions.
 FAMILY_DOSES = """
-SELECT (SELECT coalesce(json_agg(json_build_array(epoch_ms(d.authorized_at), d.amount)
+SELECT (SELECT coalesce(json_agg(json_build_array(epoch_ms(d.authorized_at), coalesce(d.actual_amount, d.amount))
                                  ORDER BY d.authorized_at DESC), '[]')
           FROM dispenses d
          WHERE d.user_id = %(user_id)s AND d.family = %(family)s AND d.authorized_at > %(since)s
-           AND d.status IN ('authorized', 'dispensed', 'partial', 'unconfirmed')),
+           AND d.counts),
        (SELECT o.expires_at
           FROM dispenses o WHERE o.device_id = %(device_id)s AND o.status = 'authorized'),
        (SELECT json_build_object('reason', coalesce(c.reason, 'cup_not_placed'), 'event_count', c.event_count,
