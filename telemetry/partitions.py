@@ -1,13 +1,25 @@
-"""Monthly partitions of the tables that grow for ever."""
+"""Monthly partitions of the tables that grow for ever: made ahead, and of the readings dropped after a time.
 
+Whoever changes a partitioned table waits for its readers, and everybody behind waits too: no step here waits
+for longer than LOCK_TIMEOUT; beat tries again.
+"""
+
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 
 TABLES = ("device_states", "activity_logs")
 MONTHS_BACK, MONTHS_AHEAD = 1, 3
+# Doses stay as long as the account; readings of cups do not.
+EXPIRING = "device_states"
 # Two processes that start together must not make the same table.
 LOCK_ID = 7_202_601
+LOCK_TIMEOUT = "2s"
+CHUNK_ROWS = 5_000
 
 
 def ensure(*, now: datetime, dry_run: bool = False) -> list[str]:
@@ -16,25 +28,84 @@ def ensure(*, now: datetime, dry_run: bool = False) -> list[str]:
     What has none yet lands in the default partition, so that no event is ever refused.
     """
     wanted = [(table, month(now, offset)) for table in TABLES for offset in range(-MONTHS_BACK, MONTHS_AHEAD + 1)]
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_ID,))
+    with transaction.atomic():
+        take_turns()
+        missing = [(table, start) for table, start in wanted if name(table, start) not in existing(table)]
+        for table, start in [] if dry_run else missing:
+            make(table, start)
+    return [name(table, start) for table, start in missing]
+
+
+def drop_expired(*, now: datetime, dry_run: bool = False) -> list[str]:
+    """Drop the readings of cups that are older than STATES_KEPT_MONTHS, by whole months; the tables dropped.
+
+    Late readings of such a month stand in the default partition, and go from there.
+    """
+    oldest = month(now, -settings.STATES_KEPT_MONTHS)
+    with transaction.atomic():
+        take_turns()
+        expired = sorted(table for table in existing(EXPIRING) if is_older(table, oldest))
+        for table in [] if dry_run else expired:
+            execute(f"DROP TABLE {table}")
+    while not dry_run and execute(DELETE_LATE, (oldest, CHUNK_ROWS)):
+        pass
+    return expired
+
+
+DELETE_LATE = f"""
+DELETE FROM {EXPIRING}_default WHERE (id, timestamp) IN (
+    SELECT id, timestamp FROM {EXPIRING}_default WHERE timestamp < %s LIMIT %s)"""
+
+
+def take_turns() -> None:
+    execute("SELECT pg_advisory_xact_lock(%s), set_config('lock_timeout', %s, true)", (LOCK_ID, LOCK_TIMEOUT))
+
+
+def existing(table: str) -> set[str]:
+    with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-            " WHERE i.inhparent = ANY(%s::regclass[])",
-            (list(TABLES),),
+            " WHERE i.inhparent = %s::regclass",
+            (table,),
         )
-        there = {row[0] for row in cursor.fetchall()}
-        missing = [(table, start) for table, start in wanted if name(table, start) not in there]
-        for table, start in [] if dry_run else missing:
-            cursor.execute(
-                f"CREATE TABLE {name(table, start)} PARTITION OF {table} FOR VALUES FROM (%s) TO (%s)",
-                (start.isoformat(), month(start, 1).isoformat()),
-            )
-    return [name(table, start) for table, start in missing]
+        return {row[0] for row in cursor.fetchall()}
+
+
+def make(table: str, start: datetime) -> None:
+    """Make one partition. What the default partition holds of its month moves over.
+
+    While rows move, no trigger looks: to phones nothing has changed.
+    """
+    made, rest, bounds = name(table, start), f"{table}_default", (start.isoformat(), month(start, 1).isoformat())
+    strays = execute(f"SELECT FROM {rest} WHERE timestamp >= %s AND timestamp < %s LIMIT 1", bounds)
+    execute(f"CREATE TABLE {made} (LIKE {table} INCLUDING DEFAULTS)")
+    if strays:
+        execute(f"ALTER TABLE {table} DETACH PARTITION {rest}")
+        execute(
+            f"WITH stray AS (DELETE FROM {rest} WHERE timestamp >= %s AND timestamp < %s RETURNING *)"
+            f" INSERT INTO {made} SELECT * FROM stray",
+            bounds,
+        )
+    execute(f"ALTER TABLE {table} ATTACH PARTITION {made} FOR VALUES FROM (%s) TO (%s)", bounds)
+    if strays:
+        execute(f"ALTER TABLE {table} ATTACH PARTITION {rest} DEFAULT")
+
+
+def execute(statement: str, parameters: Sequence[Any] = ()) -> int:
+    """How many rows it changed or found."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return int(cursor.rowcount)
 
 
 def name(table: str, start: datetime) -> str:
     return f"{table}_{start:%Y_%m}"
+
+
+def is_older(partition: str, moment: datetime) -> bool:
+    """Whether a partition's month is before the one that begins at `moment`; the default one has none."""
+    found = re.search(r"_(\d{4})_(\d\d)$", partition)
+    return found is not None and (int(found[1]), int(found[2])) < (moment.year, moment.month)
 
 
 def month(moment: datetime, offset: int) -> datetime:

@@ -19,3 +19,8 @@ def sweep_presence() -> int:
 @shared_task(name="telemetry.tasks.ensure_partitions")
 def ensure_partitions() -> list[str]:
     return partitions.ensure(now=clock.now())
+
+
+@shared_task(name="telemetry.tasks.drop_expired_states")
+def drop_expired_states() -> list[str]:
+    return partitions.drop_expired(now=clock.now())

@@ -115,6 +115,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-dispenses": {"task": "telemetry.tasks.sweep_dispenses", "schedule": 30.0},
     "sweep-presence": {"task": "telemetry.tasks.sweep_presence", "schedule": 30.0},
     "ensure-partitions": {"task": "telemetry.tasks.ensure_partitions", "schedule": 6 * 3600.0},
+    "drop-expired-states": {"task": "telemetry.tasks.drop_expired_states", "schedule": 24 * 3600.0},
     "announce-security": {"task": "notifications.tasks.announce_security_events", "schedule": 20.0},
     "erase-accounts": {"task": "syncapi.tasks.erase_accounts", "schedule": 300.0},
     "make-exports": {"task": "syncapi.tasks.make_exports", "schedule": 300.0},
@@ -324,6 +325,8 @@ DOSE_CEILINGS = {
     "vitamin_d": env.number("DOSE_CEILING_VITAMIN_D_IU", 4000, least=100, most=10_000),
 }
 HEARTBEAT_S = env.number("HEARTBEAT_S", 900, least=30, most=86_400)
+# Readings of cups; decisions, doses and the activity log have terms of their own.
+STATES_KEPT_MONTHS = env.number("STATES_KEPT_MONTHS", 13, least=2, most=1_200)
 SYNC_PAGE_ROWS = env.number("SYNC_PAGE_ROWS", 500, least=1, most=5_000)
 SYNC_FULL_DAYS = env.number("SYNC_FULL_DAYS", 90, least=1, most=3_650)
 # Every last_sync before this instant needs a full sync; raised after a restore (ADR 0004).

@@ -1,9 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
 
-from telemetry import partitions
 from telemetry.models import ActivityLog
 from tests import make
 from tests.clients import Phone, Unit
@@ -72,22 +70,3 @@ def test_a_day_means_the_users_local_day_and_is_included(alice: Phone, kitchen: 
 )
 def test_a_wrong_query_is_422(alice: Phone, kitchen: Unit, query: str) -> None:
     assert alice.get(f"/devices/{kitchen.id}/history?{query}").status_code == 422
-
-
-def test_every_month_around_now_has_its_partition_and_making_them_again_does_nothing(db: None) -> None:
-    now = datetime(2031, 12, 15, tzinfo=UTC)
-    made = partitions.ensure(now=now)
-    assert "device_states_2031_11" in made
-    assert "activity_logs_2032_03" in made
-    assert len(made) == 10
-    assert partitions.ensure(now=now) == []
-
-
-def test_an_event_of_a_month_without_partition_is_kept(alice: Phone, kitchen: Unit) -> None:
-    old = datetime(2021, 5, 5, tzinfo=UTC)
-    ActivityLog.objects.create(
-        id=uuid7(old), user_id=alice.user.pk, action="note", local_date=old.date(), timestamp=old
-    )
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT tableoid::regclass::text FROM activity_logs WHERE user_id = %s", (alice.user.pk,))
-        assert cursor.fetchone() == ("activity_logs_default",)

@@ -1,4 +1,4 @@
-"""Make the monthly partitions of the growing tables ahead of time."""
+"""Make the monthly partitions of the growing tables ahead of time, and drop the readings that are too old."""
 
 import json
 from typing import Any
@@ -10,16 +10,24 @@ from zinzino import clock
 
 
 class Command(BaseCommand):
-    help = "Make the monthly partitions of device_states and activity_logs that the next months need."
+    help = (
+        "Make the monthly partitions of device_states and activity_logs that the next months need, "
+        "and drop the device_states that are older than STATES_KEPT_MONTHS."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="only say which are missing")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="say what would be made and dropped, change nothing"
+        )
         parser.add_argument("--json", action="store_true", help="answer as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        made = partitions.ensure(now=clock.now(), dry_run=options["dry_run"])
+        now, dry_run = clock.now(), options["dry_run"]
+        made = partitions.ensure(now=now, dry_run=dry_run)
+        dropped = partitions.drop_expired(now=now, dry_run=dry_run)
         if options["json"]:
-            self.stdout.write(json.dumps({"partitions": made, "dry_run": options["dry_run"]}))
+            self.stdout.write(json.dumps({"partitions": made, "dropped": dropped, "dry_run": dry_run}))
             return
-        verb = "missing" if options["dry_run"] else "made"
-        self.stdout.write("\n".join(f"{verb} {each}" for each in made) or "nothing to do")
+        verbs = ("missing", "expired") if dry_run else ("made", "dropped")
+        lines = [f"{verb} {name}" for verb, names in zip(verbs, (made, dropped), strict=True) for name in names]
+        self.stdout.write("\n".join(lines) or "nothing to do")
