@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from telemetry.models import Action, Confirmation, TriggeredBy
 from zinzino.api.fields import DayOrInstant, Instant, PlainText, StrictBoolean, StrictInteger, StrictNumber
-from zinzino.api.pagination import PageQuery, Pagination
+from zinzino.api.pagination import MAX_LIMIT, PageQuery, Pagination
 
 MAX_SENSOR = 999.99
 DAY_S = 86_400
@@ -87,6 +87,46 @@ class Activity(serializers.Serializer[Any]):
 class ActivityList(serializers.Serializer[Any]):
     activities = Activity(many=True)
     pagination = Pagination()
+
+
+class StateHistoryQuery(serializers.Serializer[Any]):
+    start_date = DayOrInstant(default=None)
+    end_date = DayOrInstant(default=None)
+    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=MAX_LIMIT)
+
+
+class ShortReading(serializers.Serializer[Any]):
+    cup_placed = serializers.BooleanField()
+    timestamp = serializers.DateTimeField()
+    duration_seconds = serializers.IntegerField(
+        required=False, help_text="Until the next removal; absent on a removal and while the cup stands."
+    )
+
+
+class PastReading(ShortReading):
+    sensor_reading = serializers.FloatField(allow_null=True)
+
+
+class DeviceState(serializers.Serializer[Any]):
+    device_id = serializers.UUIDField()
+    cup_placed = serializers.BooleanField()
+    sensor_reading = serializers.FloatField(allow_null=True)
+    last_state_change = serializers.DateTimeField(allow_null=True)
+    state_history = ShortReading(many=True, help_text="The ten newest, oldest first.")
+
+
+class CupStatistics(serializers.Serializer[Any]):
+    total_placements = serializers.IntegerField()
+    average_duration_seconds = serializers.IntegerField(
+        allow_null=True, help_text="Of the placements that have ended; null without one."
+    )
+    total_duration_minutes = serializers.IntegerField()
+
+
+class StateHistory(serializers.Serializer[Any]):
+    device_id = serializers.UUIDField()
+    history = PastReading(many=True)
+    statistics = CupStatistics()
 
 
 class CurrentState(serializers.Serializer[Any]):
