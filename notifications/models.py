@@ -1,4 +1,4 @@
-"""What people are told, what they want to be told, and which alerts are open."""
+"""What people are told, what they want to be told, on which phones, and which alerts are open."""
 
 from datetime import time
 
@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from accounts.models import Session
 from devices.models import Device
 from zinzino import clock
 
@@ -52,6 +53,13 @@ class Notification(models.Model):
         return f"{self.type}: {self.title}"
 
 
+class PushContent(models.TextChoices):
+    """What a locked screen may show: the text, or only that there is something to read."""
+
+    FULL = "full"
+    PRIVATE = "private"
+
+
 def default_reminder_times() -> list[time]:
     return [time(8)]
 
@@ -74,6 +82,12 @@ class NotificationSettings(models.Model):
     device_offline_enabled = models.BooleanField(default=True, db_default=True)
     dose_missed_enabled = models.BooleanField(default=True, db_default=True)
     refill_due_enabled = models.BooleanField(default=True, db_default=True)
+    push_content = models.CharField(
+        max_length=10, choices=PushContent, default=PushContent.FULL, db_default=PushContent.FULL
+    )
+    quiet_enabled = models.BooleanField(default=False, db_default=False)
+    quiet_start = models.TimeField(default=time(22), db_default="22:00")
+    quiet_end = models.TimeField(default=time(8), db_default="08:00")
     updated_at = models.DateTimeField(default=clock.now)
 
     class Meta:
@@ -81,6 +95,74 @@ class NotificationSettings(models.Model):
 
     def __str__(self) -> str:
         return f"settings of {self.user_id}"
+
+
+class Platform(models.TextChoices):
+    IOS = "ios"
+    ANDROID = "android"
+
+
+class Provider(models.TextChoices):
+    FCM = "fcm"
+    APNS = "apns"
+
+
+class PushToken(models.Model):
+    """One phone that can be reached, as its provider knows it.
+
+    It belongs to the session that registered it last: a trigger (migration 0002) ends it with the session,
+    whichever way that ends, so that nobody hears of a stranger's doses on a phone that was passed on.
+    """
+
+    class EndReason(models.TextChoices):
+        SESSION_ENDED = "session_ended"
+        REMOVED = "removed"
+        # Another person has registered the same phone.
+        MOVED = "moved"
+        # The oldest of more phones than a person may have.
+        TOO_MANY = "too_many"
+        # What the provider said of it.
+        UNREGISTERED = "unregistered"
+        BAD_TOKEN = "bad_token"
+        WRONG_SENDER = "wrong_sender"
+        # Not registered again for so long that the provider has forgotten it too.
+        STALE = "stale"
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="push_tokens")
+    # Null when the session's row has been pruned: the phone itself may still be reached.
+    session = models.ForeignKey(Session, on_delete=models.SET_NULL, null=True, related_name="+")
+    provider = models.CharField(max_length=10, choices=Provider)
+    platform = models.CharField(max_length=10, choices=Platform)
+    token = models.TextField()
+    token_hash = models.CharField(max_length=64)
+    device_name = models.CharField(max_length=100, blank=True)
+    # This phone reminds by itself.
+    local_reminders = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    # When the app registered it last; a provider's word from before that is out of date.
+    registered_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    end_reason = models.CharField(max_length=20, choices=EndReason, blank=True)
+
+    class Meta:
+        db_table = "push_tokens"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("provider", "token_hash"),
+                condition=models.Q(ended_at=None),
+                name="one_owner_per_phone",
+            ),
+        )
+        indexes = (models.Index(fields=("user",), condition=models.Q(ended_at=None), name="push_tokens_living"),)
+
+    def __str__(self) -> str:
+        return f"{self.device_name or self.platform} of {self.user_id}"
+
+    @property
+    def masked(self) -> str:
+        """Enough to tell two phones apart, too little to send to one."""
+        return f"…{self.token[-6:]}"
 
 
 class AlertKind(models.TextChoices):

@@ -116,6 +116,16 @@ def announce_security_events(*, now: datetime, limit: int = 200) -> int:
     return len(waiting)
 
 
+def visible(found: tuple[UUID, str] | None, *, to: UUID) -> str:
+    """What was found, where it is the caller's own. Raises NotFound, NotOwner."""
+    if found is None:
+        raise NotFound
+    owner, body = found
+    if owner != to:
+        raise NotOwner
+    return body
+
+
 def owned(notification_id: UUID, user_id: UUID) -> Notification:
     """The caller's notification, locked. Raises NotFound, NotOwner."""
     row = Notification.objects.select_for_update().filter(pk=notification_id).first()
@@ -146,3 +156,8 @@ def mark_all_read(user_id: UUID, *, now: datetime, before: datetime | None = Non
 @transaction.atomic
 def delete(notification_id: UUID, user_id: UUID) -> None:
     owned(notification_id, user_id).delete()
+
+
+def delete_read(user_id: UUID) -> int:
+    # Straight to the database: nothing hangs on these rows, and there may be many.
+    return Notification.objects.filter(user_id=user_id, is_read=True)._raw_delete("default")

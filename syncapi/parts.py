@@ -58,6 +58,7 @@ PARTS = (
     Part("notifications", "notifications", without=("dedupe_key",), order="d.created_at"),
     Part("notification_settings", "notification_settings", order="d.user_id"),
     Part("phones", "sync_metadata"),
+    Part("push_tokens", "push_tokens", without=("token", "token_hash")),
 )
 # Tables that name people or dispensers and hold nothing about them that stands nowhere else.
 LEFT_OUT = {

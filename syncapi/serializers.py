@@ -10,7 +10,7 @@ from accounts.linking import Provider
 from accounts.models import DataExport
 from accounts.serializers import Profile
 from devices.serializers import Device
-from notifications.serializers import Notification
+from notifications.serializers import Notification, SharedSettings
 from syncapi.feed import Phone, PlaceField
 from telemetry.serializers import Activity, CurrentState
 from zinzino.api.fields import Instant, Password, PlainText
@@ -46,23 +46,9 @@ class FullRequest(SyncRequest):
     cursor = PlaceField(required=False, allow_null=True)
 
 
-class NotificationSettings(serializers.Serializer[Any]):
-    reminder_enabled = serializers.BooleanField()
-    reminder_time = serializers.CharField()
-    reminder_times = serializers.ListField(child=serializers.CharField())
-    reminder_skip_if_taken = serializers.BooleanField()
-    low_battery_enabled = serializers.BooleanField()
-    low_supplement_enabled = serializers.BooleanField()
-    achievement_enabled = serializers.BooleanField()
-    device_offline_enabled = serializers.BooleanField()
-    dose_missed_enabled = serializers.BooleanField()
-    refill_due_enabled = serializers.BooleanField()
-    updated_at = serializers.DateTimeField()
-
-
 class Full(serializers.Serializer[Any]):
     profile = Profile(allow_null=True)
-    notification_settings = NotificationSettings(allow_null=True)
+    notification_settings = SharedSettings(allow_null=True)
     devices = Device(many=True)
     states = CurrentState(many=True)
     activity_logs = Activity(many=True)
@@ -85,7 +71,7 @@ class Delta(serializers.Serializer[Any]):
     new_notifications = Notification(many=True)
     deleted_items = Deleted()
     updated_profile = Profile(allow_null=True)
-    updated_notification_settings = NotificationSettings(allow_null=True)
+    updated_notification_settings = SharedSettings(allow_null=True)
     updated_notifications = Notification(many=True)
     updated_activity_logs = Activity(many=True)
     sync_status = serializers.ChoiceField(["success", "partial"])

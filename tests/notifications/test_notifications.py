@@ -1,10 +1,15 @@
 import uuid
+from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from notifications.models import Notification
 from tests import make
 from tests.clients import Phone, Unit
+from zinzino import clock
+
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -64,7 +69,41 @@ def test_all_of_a_type_are_marked_at_once(alice: Phone, told: list[str]) -> None
     assert alice.post("/notifications/mark-all-read").data == {"marked_count": 1}
 
 
-@pytest.mark.parametrize(("method", "path"), [("PUT", "/notifications/{}/read"), ("DELETE", "/notifications/{}")])
+def test_a_period_and_one_alone(alice: Phone, told: list[str], statements: make.Statements) -> None:
+    yesterday, today = clock.now() - timedelta(days=1), clock.now().astimezone(ZoneInfo("Europe/Istanbul")).date()
+    Notification.objects.filter(pk=told[2]).update(created_at=yesterday)
+
+    def found(query: str) -> list[str]:
+        return [row["id"] for row in alice.get(f"/notifications?{query}").data["notifications"]]
+
+    assert found(f"start_date={today}") == told[:2]
+    assert found(f"end_date={today - timedelta(days=1)}") == told[2:]
+    assert found(f"start_date={clock.iso(yesterday)}&end_date={clock.iso(clock.now() - HOUR)}") == told[2:]
+    with statements(2):
+        one = alice.get(f"/notifications/{told[0]}").data
+    assert one == alice.get("/notifications").data["notifications"][0]
+
+
+def test_what_was_read_can_be_deleted_at_once(alice: Phone, bob: Phone, told: list[str]) -> None:
+    alice.put(f"/notifications/{told[0]}/read")
+    assert bob.delete("/notifications?is_read=true").data == {"deleted_count": 0}
+    for unclear in ("", "?is_read=false", "?is_read=1"):
+        assert alice.delete(f"/notifications{unclear}").status_code == 422
+    assert alice.delete("/notifications?is_read=true").data == {"deleted_count": 1}
+    assert [row["id"] for row in alice.get("/notifications").data["notifications"]] == told[1:]
+
+
+def test_all_up_to_a_moment_are_marked(alice: Phone, told: list[str]) -> None:
+    Notification.objects.filter(pk=told[2]).update(created_at=clock.now() - HOUR)
+    before = clock.iso(clock.now() - HOUR / 2)
+    assert alice.put("/notifications/read-all", {"before": before}).data == {"marked_count": 1}
+    assert Notification.objects.get(is_read=True).pk == uuid.UUID(told[2])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/notifications/{}"), ("PUT", "/notifications/{}/read"), ("DELETE", "/notifications/{}")],
+)
 def test_a_foreign_notification_is_403_and_nothing_changes(
     bob: Phone, told: list[str], method: str, path: str
 ) -> None:
