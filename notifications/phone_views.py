@@ -36,10 +36,10 @@ class SettingsViewSet(ApiViewSet):
         user = caller(request)
         return Response(raw(sql.settings_of_phone(user.id, user.session_id)))
 
-    @operation("Change what you want to hear of", request=s.Settings, response=s.Settings)
+    @operation("Change what you want to hear of", request=s.ChangeSettings, response=s.Settings)
     def update(self, request: Request) -> Response:
         user = caller(request)
-        preferences.change(user.id, user.session_id, self.parsed(s.Settings, request), now=clock.now())
+        preferences.change(user.id, user.session_id, self.parsed(s.ChangeSettings, request), now=clock.now())
         return Response(raw(sql.settings_of_phone(user.id, user.session_id)))
 
 

@@ -90,8 +90,8 @@ class QuietHours(serializers.Serializer[Any]):
     end = LocalTime(required=False)
 
 
-class SharedSettings(serializers.Serializer[Any]):
-    """The wishes that are the same on all phones of a person, and travel in sync."""
+class Wishes(serializers.Serializer[Any]):
+    """What is the same on all phones of a person."""
 
     reminder_enabled = StrictBoolean(required=False)
     reminder_time = LocalTime(required=False, help_text="The first of `reminder_times`; replaces the list.")
@@ -107,7 +107,12 @@ class SharedSettings(serializers.Serializer[Any]):
     refill_due_enabled = StrictBoolean(required=False)
     push_content = serializers.ChoiceField(PushContent.choices, required=False)
     quiet_hours = QuietHours(required=False)
-    updated_at = serializers.DateTimeField(read_only=True)
+
+
+class SharedSettings(Wishes):
+    """The wishes as they are shown, and as they travel in sync."""
+
+    updated_at = serializers.DateTimeField()
 
 
 class TokenText(serializers.CharField):
@@ -123,10 +128,15 @@ class TokenText(serializers.CharField):
         return text
 
 
-class Settings(SharedSettings):
-    timezone = serializers.CharField(read_only=True)
-    push_token = TokenText(required=False, allow_null=True, help_text="The calling phone's own.")
+class ChangeSettings(Wishes):
+    push_token = TokenText(required=False, allow_null=True, help_text="The calling phone's own; null lets it go.")
     push_platform = serializers.ChoiceField(Platform.choices, required=False, allow_null=True)
+
+
+class Settings(SharedSettings):
+    timezone = serializers.CharField(help_text="That of the profile.")
+    push_token = serializers.CharField(allow_null=True, help_text="The calling phone's own.")
+    push_platform = serializers.ChoiceField(Platform.choices, allow_null=True)
 
 
 class RegisterPhone(serializers.Serializer[Any]):
