@@ -7,8 +7,8 @@ from django.core.management.base import CommandError, CommandParser
 from accounts.models import User, normalized_email
 
 
-def add_person(parser: CommandParser) -> None:
-    who = parser.add_mutually_exclusive_group(required=True)
+def add_person(parser: CommandParser, *, required: bool = True) -> None:
+    who = parser.add_mutually_exclusive_group(required=required)
     who.add_argument("--email", help="the person's e-mail address")
     who.add_argument("--id", type=UUID, help="the person's id")
 

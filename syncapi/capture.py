@@ -8,6 +8,8 @@ changes become visible, and nothing can later commit with a stamp that a reader 
 
 from dataclasses import dataclass
 
+from django.db.migrations import RunSQL
+
 TABLES = """
 CREATE TABLE sync_clock (
   user_id uuid PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
@@ -121,8 +123,15 @@ class Synced:
     # The profile goes only with its account, and then nothing of the account is left to sync.
     deletable: bool = True
 
+    def watched(self) -> dict[str, list[str]]:
+        """The names of its triggers, and the columns that each watches (none: whole rows)."""
+        return {
+            f"sync_{self.kind}": [],
+            f"sync_{self.kind}_update": [name.strip() for name in self.columns.split(",")],
+        }
+
     def triggers(self) -> str:
-        columns = [name.strip() for name in self.columns.split(",")]
+        columns = self.watched()[f"sync_{self.kind}_update"]
         old, new = (", ".join(f"{row}.{name}" for name in columns) for row in ("OLD", "NEW"))
         events = "INSERT OR DELETE" if self.deletable else "INSERT"
         call = f"sync_capture('{self.kind}', '{self.id_column}', '{self.owner}', '{self.part}', '{self.editable}')"
@@ -140,12 +149,21 @@ CREATE CONSTRAINT TRIGGER sync_{self.kind}_update AFTER UPDATE OF {", ".join(col
         )
 
 
+def changed(before: Synced, after: Synced) -> RunSQL:
+    """The operation of a migration that changes what is synced of a kind; both are written out there.
+
+    Rows of before are told of a new column only when they next change: raise SYNC_EPOCH, or touch them.
+    """
+    return RunSQL(before.drop() + after.triggers(), after.drop() + before.triggers())
+
+
+# A change here needs a migration with `changed`: `manage.py sync_audit` and a test compare the database.
 SYNCED = (
     Synced(
         "profile",
         "users",
         "email, full_name, phone, profile_picture, notification_enabled, theme_preference, language, timezone,"
-        "is_verified, updated_at",
+        "is_verified, created_at, updated_at",
         owner="id",
         editable="full_name,phone,notification_enabled",
         deletable=False,
@@ -153,10 +171,10 @@ SYNCED = (
     Synced(
         "device",
         "devices",
-        "user_id, device_name, location, battery_level, supplement_level, is_connected, last_sync, last_seen,"
-        "firmware_version, total_doses_dispensed, is_active, setup_state, plan, plan_version, timezone, settings,"
-        "last_decision, updated_at",
-        editable="device_name,location",
+        "user_id, device_name, device_type, mac_address, serial_number, location, battery_level,"
+        "supplement_level, is_connected, last_sync, last_seen, firmware_version, total_doses_dispensed, is_active,"
+        "setup_state, plan, plan_version, timezone, settings, last_decision, created_at, updated_at",
+        editable="device_name,location,is_active,settings",
     ),
     Synced("device_state", "devices", "user_id, cup_placed, sensor_reading, last_state_change"),
     Synced(
@@ -164,8 +182,13 @@ SYNCED = (
         "activity_logs",
         "user_id, device_id, action, dose_amount, triggered_by, confirmation, local_date, metadata, timestamp",
         part="timestamp",
+        editable="device_id,action,dose_amount,metadata,timestamp",
     ),
-    Synced("notification", "notifications", "user_id, type, title, message, is_read, read_at, metadata"),
+    Synced(
+        "notification",
+        "notifications",
+        "user_id, device_id, type, title, message, is_read, read_at, metadata, created_at",
+    ),
     Synced(
         "notification_settings",
         "notification_settings",

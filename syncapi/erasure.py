@@ -39,7 +39,16 @@ SETTLED = timedelta(minutes=2)
 
 # Tables that are large, or hold what must not wait for the row to go. The rest goes by foreign key.
 BY_DEVICE = ("event_keys", "decisions")
-BY_USER = ("push_tokens", "notifications", "dispenses", "dose_days", "mails", "security_events", "sync_metadata")
+BY_USER = (
+    "push_tokens",
+    "notifications",
+    "dispenses",
+    "dose_days",
+    "mails",
+    "security_events",
+    "sync_metadata",
+    "sync_mutation",
+)
 # No foreign key leads from these, and they have partitions.
 HISTORIES = (("device_states", "device_id"), ("activity_logs", "user_id"))
 

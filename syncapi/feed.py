@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,8 @@ from zinzino.clock import iso, stored_instant
 
 # Sorts above every id: the walk starts before the newest row.
 HIGHEST_ID = UUID(int=2**128 - 1)
+# Of waiting changes: beyond, a phone need not know how many.
+MOST_COUNTED = 1000
 
 
 class FullSyncRequired(SyncConflict):
@@ -69,7 +71,7 @@ def delta(user_id: UUID, phone: Phone, *, last_sync: datetime, now: datetime) ->
     """All that has changed since `last_sync`, as raw JSON (api.md 5). Raises FullSyncRequired."""
     prepare(user_id, phone, column="last_delta_sync", now=now)
     clock, horizon, changes = sql.delta(user_id, since=last_sync, rows=settings.SYNC_PAGE_ROWS)
-    if not max(horizon, settings.SYNC_EPOCH) <= last_sync <= clock:
+    if not reachable(last_sync, horizon, clock):
         sql.note_failure(user_id, phone.client_id)
         raise FullSyncRequired
     return raw(changes)
@@ -79,27 +81,55 @@ def full(user_id: UUID, phone: Phone, *, place: Place | None, now: datetime) -> 
     """One page of the whole copy: small things first, then notifications and the log, newest first."""
     if place is None:
         prepare(user_id, phone, column="last_full_sync", now=now)
-        clock, *head = sql.full_head(user_id)
-        place = Place(clock, "notification", clock + timedelta(days=1), HIGHEST_ID)
-    else:
-        head = ["null", "null", "[]", "[]"]
-    most: int = settings.SYNC_PAGE_ROWS
-    oldest = place.sync_timestamp - timedelta(days=settings.SYNC_FULL_DAYS)
-    rows = sql.full_rows(user_id, oldest=oldest, kind=place.kind, moment=place.moment, id=place.id, rows=most + 1)
-    more, rows = len(rows) > most, rows[:most]
-    names = ("profile", "notification_settings", "devices", "states")
+    clock, *parts, last = sql.full(
+        user_id,
+        head=place is None,
+        at=place and place.sync_timestamp,
+        kind=place.kind if place else "notification",
+        moment=place and place.moment,
+        id=place.id if place else HIGHEST_ID,
+        days=settings.SYNC_FULL_DAYS,
+        rows=settings.SYNC_PAGE_ROWS,
+    )
+    at = place.sync_timestamp if place else clock
+    names = ("profile", "notification_settings", "devices", "states", "activity_logs", "notifications")
+    nothing = ("null", "null", "[]", "[]", "[]", "[]")
     return {
-        **{name: raw(text) for name, text in zip(names, head, strict=True)},
-        "activity_logs": raw(joined(rows, "activity_log")),
-        "notifications": raw(joined(rows, "notification")),
-        "sync_timestamp": iso(place.sync_timestamp),
-        "has_more": more,
-        "cursor": Place(place.sync_timestamp, *rows[-1][:3]).cursor() if more else None,
+        **{name: raw(text or none) for name, text, none in zip(names, parts, nothing, strict=True)},
+        "sync_timestamp": iso(at),
+        "has_more": last is not None,
+        "cursor": last and Place(at, last[0], stored_instant(last[1]), UUID(last[2])).cursor(),
     }
 
 
-def joined(rows: list[tuple[str, datetime, UUID, str]], kind: str) -> str:
-    return "[" + ",".join(body for of, _, _, body in rows if of == kind) + "]"
+def status(user_id: UUID, *, last_sync: datetime | None, client_id: UUID | None, now: datetime) -> dict[str, Any]:
+    """How far a phone is behind, and what its copy must come to (api.md 5).
+
+    Without `client_id` it speaks of all the user's phones, without `last_sync` nothing can be said to wait.
+    """
+    clock, horizon, window_start, phones, waiting, sums = sql.status(
+        user_id, since=last_sync, client_id=client_id, days=settings.SYNC_FULL_DAYS, most=MOST_COUNTED
+    )
+    fulls, deltas, states = zip(*phones, strict=True) if phones else ((), (), (None,))
+    last_full = max(filter(None, fulls), default=None)
+    return {
+        "last_full_sync": last_full,
+        "last_delta_sync": max(filter(None, deltas), default=None),
+        "sync_status": states[0],
+        "server_time": now,
+        "sync_timestamp": clock,
+        "window_start": window_start,
+        "pending_changes": None if last_sync is None else waiting,
+        # A delta moves the clock to now before it looks.
+        "full_sync_required": not reachable(last_sync, horizon, max(clock, now)) if last_sync else not last_full,
+        "counts": {name: count for name, (count, _) in sums.items()},
+        "checksums": {name: checksum for name, (_, checksum) in sums.items()},
+    }
+
+
+def reachable(last_sync: datetime, horizon: datetime, clock: datetime) -> bool:
+    """Whether the log can tell all that happened after `last_sync`."""
+    return max(horizon, settings.SYNC_EPOCH) <= last_sync <= clock
 
 
 def prepare(user_id: UUID, phone: Phone, *, column: str, now: datetime) -> None:

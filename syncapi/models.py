@@ -54,9 +54,36 @@ class SyncChange(models.Model):
 
     class Meta:
         db_table = "sync_change"
+        # Made beside the table by hand (migration 0001) are the primary key and sync_change_feed.
+        indexes = (models.Index(fields=("ts",), condition=models.Q(op="D"), name="sync_change_tombstones"),)
 
     def __str__(self) -> str:
         return f"{self.op} {self.kind} {self.object_id}"
+
+
+class SyncMutation(models.Model):
+    """An offline write that was taken, and what came of it: the same one again has no effect."""
+
+    pk = models.CompositePrimaryKey("user_id", "mutation_id")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    mutation_id = models.UUIDField()
+    # Of the change as it was sent.
+    request_hash = models.CharField(max_length=64)
+    # The entry of the answer; under `applied`, `conflicts` or `rejected`.
+    outcome = models.CharField(max_length=10)
+    result = models.JSONField()
+    # Which installation wrote what at which stamp: nobody conflicts with their own earlier write.
+    client_id = models.UUIDField()
+    object_id = models.UUIDField(null=True)
+    version = models.DateTimeField(null=True)
+    client_timestamp = models.CharField(max_length=40, blank=True, db_default="")
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "sync_mutation"
+
+    def __str__(self) -> str:
+        return f"{self.mutation_id} {self.outcome}"
 
 
 class SyncMetadata(models.Model):

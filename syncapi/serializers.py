@@ -13,7 +13,7 @@ from devices.serializers import Device
 from notifications.serializers import Notification, SharedSettings
 from syncapi.feed import Phone, PlaceField
 from telemetry.serializers import Activity, CurrentState
-from zinzino.api.fields import Instant, Password, PlainText
+from zinzino.api.fields import Instant, Password, PlainText, QueriedInstant
 
 NO_CLIENT_ID = UUID(int=0)
 
@@ -80,6 +80,40 @@ class Delta(serializers.Serializer[Any]):
     rejected = serializers.ListField(child=serializers.DictField())
     sync_timestamp = serializers.DateTimeField()
     has_more = serializers.BooleanField()
+
+
+class StatusQuery(serializers.Serializer[Any]):
+    last_sync = QueriedInstant(required=False, default=None)
+    client_id = serializers.UUIDField(required=False, default=None)
+
+
+class Counts(serializers.Serializer[Any]):
+    devices = serializers.IntegerField()
+    activity_logs = serializers.IntegerField()
+    notifications = serializers.IntegerField()
+
+
+class Checksums(serializers.Serializer[Any]):
+    """Lower-case hex sha256 of the ids since `window_start`, in lower case, sorted, joined by line feeds."""
+
+    devices = serializers.CharField()
+    activity_logs = serializers.CharField()
+    notifications = serializers.CharField()
+
+
+class Status(serializers.Serializer[Any]):
+    last_full_sync = serializers.DateTimeField(allow_null=True)
+    last_delta_sync = serializers.DateTimeField(allow_null=True)
+    sync_status = serializers.ChoiceField(["success", "partial", "failed"], allow_null=True)
+    server_time = serializers.DateTimeField()
+    sync_timestamp = serializers.DateTimeField()
+    window_start = serializers.DateTimeField(help_text="From here on the counts and checksums reach.")
+    pending_changes = serializers.IntegerField(
+        allow_null=True, max_value=1000, help_text="Objects that changed after `last_sync`; null without it."
+    )
+    full_sync_required = serializers.BooleanField()
+    counts = Counts()
+    checksums = Checksums()
 
 
 class Confirmation(serializers.CharField):

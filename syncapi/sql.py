@@ -39,9 +39,14 @@ _LOG = "JOIN activity_logs a ON a.id = f.object_id AND a.timestamp = f.part AND 
 _NOTIFICATION = "JOIN notifications n ON n.id = f.object_id AND n.user_id = %(user_id)s"
 _NEW, _UPDATED = "f.created_ts > %(since)s", "f.created_ts <= %(since)s"
 
+# Whose first change is not committed yet has no clock: whatever comes will be stamped later than now.
+_CLOCK = """
+  SELECT coalesce(max(ts), date_trunc('milliseconds', now())) AS ts,
+         coalesce(max(horizon), '0001-01-02 00:00:00+00') AS horizon FROM sync_clock WHERE user_id = %(user_id)s"""
+
 # By the index sync_change_feed; the objects by their primary keys.
 DELTA = f"""
-WITH clock AS MATERIALIZED (SELECT ts, horizon FROM sync_clock WHERE user_id = %(user_id)s),
+WITH clock AS MATERIALIZED ({_CLOCK}),
 feed AS MATERIALIZED (
   SELECT c.kind, c.object_id, c.ts, c.created_ts, c.op, c.part FROM sync_change c
    WHERE c.user_id = %(user_id)s AND c.ts > %(since)s AND c.ts <= (SELECT ts FROM clock)
@@ -69,30 +74,69 @@ SELECT clock.ts, clock.horizon, json_build_object(
   'has_more', reached.more)::text
 FROM clock, reached"""
 
-# Notifications first, then the log, each newest first; by notifications_newest and activity_logs_of_user.
-FULL_ROWS = f"""
-WITH told AS (
-  SELECT 'notification' AS kind, n.created_at AS moment, n.id, {NOTIFICATION_JSON}::text AS body
+# Small things once, on the first page; then notifications, then the log, each newest first, by
+# notifications_newest and activity_logs_of_user.
+FULL = f"""
+WITH clock AS MATERIALIZED ({_CLOCK}),
+place AS MATERIALIZED (
+  SELECT %(kind)s::text AS kind, coalesce(%(moment)s::timestamptz, 'infinity') AS moment, %(id)s::uuid AS id,
+         coalesce(%(at)s::timestamptz, clock.ts) - %(days)s * interval '24 hours' AS oldest FROM clock),
+told AS (
+  SELECT 'notification' AS kind, n.created_at AS moment, n.id, {NOTIFICATION_JSON} AS body
     FROM notifications n
-   WHERE n.user_id = %(user_id)s AND n.created_at >= %(oldest)s AND %(kind)s = 'notification'
-     AND (n.created_at, n.id) < (%(moment)s, %(id)s)
-   ORDER BY n.created_at DESC, n.id DESC LIMIT %(rows)s),
+   WHERE n.user_id = %(user_id)s AND n.created_at >= (SELECT oldest FROM place)
+     AND (SELECT kind FROM place) = 'notification'
+     AND (n.created_at, n.id) < ((SELECT moment FROM place), (SELECT id FROM place))
+   ORDER BY n.created_at DESC, n.id DESC LIMIT %(rows)s + 1),
 logged AS (
-  SELECT 'activity_log' AS kind, a.timestamp AS moment, a.id, {ACTIVITY_JSON}::text AS body
+  SELECT 'activity_log' AS kind, a.timestamp AS moment, a.id, {ACTIVITY_JSON} AS body
     FROM activity_logs a
-   WHERE a.user_id = %(user_id)s AND a.timestamp >= %(oldest)s
-     AND (%(kind)s = 'notification' OR (a.timestamp, a.id) < (%(moment)s, %(id)s))
-   ORDER BY a.timestamp DESC, a.id DESC LIMIT (SELECT %(rows)s - count(*) FROM told))
-SELECT * FROM told UNION ALL SELECT * FROM logged ORDER BY kind DESC, moment DESC, id DESC"""
+   WHERE a.user_id = %(user_id)s AND a.timestamp >= (SELECT oldest FROM place)
+     AND ((SELECT kind FROM place) = 'notification'
+          OR (a.timestamp, a.id) < ((SELECT moment FROM place), (SELECT id FROM place)))
+   ORDER BY a.timestamp DESC, a.id DESC LIMIT (SELECT %(rows)s + 1 - count(*) FROM told)),
+walked AS MATERIALIZED (
+  SELECT *, row_number() OVER (ORDER BY kind DESC, moment DESC, id DESC) AS number
+    FROM (SELECT * FROM told UNION ALL SELECT * FROM logged) found),
+page AS MATERIALIZED (SELECT * FROM walked WHERE number <= %(rows)s)
+SELECT clock.ts,
+       CASE WHEN %(head)s THEN (SELECT {PROFILE_JSON} FROM users u WHERE u.id = %(user_id)s) END::text,
+       CASE WHEN %(head)s THEN (SELECT {SETTINGS_JSON} FROM notification_settings n
+                                 WHERE n.user_id = %(user_id)s) END::text,
+       CASE WHEN %(head)s THEN (SELECT json_agg({DEVICE_JSON} ORDER BY d.created_at, d.id)
+                                  FROM devices d WHERE d.user_id = %(user_id)s) END::text,
+       CASE WHEN %(head)s THEN (SELECT json_agg({STATE_JSON} ORDER BY d.created_at, d.id)
+                                  FROM devices d WHERE d.user_id = %(user_id)s) END::text,
+       (SELECT json_agg(body ORDER BY number) FROM page WHERE kind = 'activity_log')::text,
+       (SELECT json_agg(body ORDER BY number) FROM page WHERE kind = 'notification')::text,
+       (SELECT array[p.kind, p.moment::text, p.id::text] FROM page p
+         WHERE p.number = %(rows)s AND EXISTS (SELECT FROM walked WHERE number > %(rows)s))
+  FROM clock"""
 
-FULL_HEAD = f"""
-SELECT (SELECT ts FROM sync_clock WHERE user_id = u.id), {PROFILE_JSON}::text,
-       (SELECT {SETTINGS_JSON} FROM notification_settings n WHERE n.user_id = u.id)::text,
-       (SELECT coalesce(json_agg({DEVICE_JSON} ORDER BY d.created_at, d.id), '[]')
-          FROM devices d WHERE d.user_id = u.id)::text,
-       (SELECT coalesce(json_agg({STATE_JSON} ORDER BY d.created_at, d.id), '[]')
-          FROM devices d WHERE d.user_id = u.id)::text
-  FROM users u WHERE u.id = %s"""
+_WINDOWS = {
+    "devices": "devices WHERE user_id = %(user_id)s",
+    "activity_logs": "activity_logs WHERE user_id = %(user_id)s AND timestamp >= (SELECT oldest FROM place)",
+    "notifications": "notifications WHERE user_id = %(user_id)s AND created_at >= (SELECT oldest FROM place)",
+}
+_IDS = "coalesce(string_agg(id::text, chr(10) ORDER BY id), '')"
+_SUMS = ", ".join(
+    f"'{name}', (SELECT json_build_array(count(*), encode(sha256({_IDS}::bytea), 'hex')) FROM {rows})"
+    for name, rows in _WINDOWS.items()
+)
+
+# What a phone's own copy must come to, over the same window as a full sync, by the same indexes.
+STATUS = f"""
+WITH clock AS MATERIALIZED ({_CLOCK}),
+place AS MATERIALIZED (SELECT ts - %(days)s * interval '24 hours' AS oldest FROM clock)
+SELECT clock.ts, clock.horizon, (SELECT oldest FROM place),
+  (SELECT json_agg(json_build_array(iso_ms(m.last_full_sync), iso_ms(m.last_delta_sync), m.sync_status)
+                   ORDER BY greatest(m.last_full_sync, m.last_delta_sync) DESC)
+     FROM sync_metadata m WHERE m.user_id = %(user_id)s
+      AND (%(client_id)s::uuid IS NULL OR m.client_id = %(client_id)s)),
+  (SELECT count(*) FROM (SELECT FROM sync_change c WHERE c.user_id = %(user_id)s AND c.ts > %(since)s
+                          LIMIT %(most)s) waiting),
+  json_build_object({_SUMS})
+FROM clock"""
 
 
 def tick(user_id: UUID, *, column: str, client_id: UUID, device_info: str, now: datetime) -> None:
@@ -119,19 +163,55 @@ def delta(user_id: UUID, *, since: datetime, rows: int) -> tuple[datetime, datet
     return found
 
 
-def full_head(user_id: UUID) -> tuple[Any, ...]:
-    """The user's clock; profile, settings, devices and states as JSON."""
+def full(user_id: UUID, **place: Any) -> tuple[Any, ...]:
+    """The user's clock; profile, settings, devices, states, log, notifications as JSON; the last row, if
+    there are more than `rows`."""
+    return _row(FULL, {"user_id": user_id, **place})
+
+
+def status(user_id: UUID, **wanted: Any) -> tuple[Any, ...]:
+    """The user's clock, horizon and window; their phones, newest first; waiting changes; what a copy comes to."""
+    return _row(STATUS, {"user_id": user_id, **wanted})
+
+
+def lock_clock(user_id: UUID) -> None:
+    _row("SELECT count(*) FROM (SELECT FROM sync_clock WHERE user_id = %s FOR UPDATE) locked", (user_id,))
+
+
+# By the partial index sync_change_tombstones.
+OLD_TOMBSTONES = "FROM sync_change WHERE op = 'D' AND ts < %s"
+PURGE = """
+WITH old AS (
+  SELECT kind, object_id, ts FROM sync_change
+   WHERE user_id = %(user_id)s AND op = 'D' AND ts < %(before)s ORDER BY ts LIMIT %(rows)s),
+raised AS (
+  UPDATE sync_clock SET horizon = greatest(horizon, (SELECT max(ts) FROM old))
+   WHERE user_id = %(user_id)s AND EXISTS (SELECT FROM old))
+DELETE FROM sync_change c USING old
+ WHERE c.user_id = %(user_id)s AND c.kind = old.kind AND c.object_id = old.object_id"""
+
+
+def count_tombstones(*, before: datetime) -> int:
+    return int(_row(f"SELECT count(*) {OLD_TOMBSTONES}", (before,))[0])
+
+
+def users_with_tombstones(*, before: datetime) -> list[UUID]:
     with connection.cursor() as cursor:
-        cursor.execute(FULL_HEAD, (user_id,))
+        cursor.execute(f"SELECT DISTINCT user_id {OLD_TOMBSTONES}", (before,))
+        return [row[0] for row in cursor.fetchall()]
+
+
+def purge_tombstones(user_id: UUID, *, before: datetime, rows: int) -> int:
+    """Delete a user's oldest tombstones and raise the horizon; how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(PURGE, {"user_id": user_id, "before": before, "rows": rows})
+        return int(cursor.rowcount)
+
+
+def _row(statement: str, parameters: Any) -> tuple[Any, ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
         found: tuple[Any, ...] = cursor.fetchone()
-    return found
-
-
-def full_rows(user_id: UUID, **place: Any) -> list[tuple[str, datetime, UUID, str]]:
-    """At most `rows` notifications and log lines after a place in the walk."""
-    with connection.cursor() as cursor:
-        cursor.execute(FULL_ROWS, {"user_id": user_id, **place})
-        found: list[tuple[str, datetime, UUID, str]] = cursor.fetchall()
     return found
 
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from syncapi import erasure, exports
+from syncapi import erasure, exports, retention
 from zinzino import clock
 
 
@@ -19,3 +19,8 @@ def make_exports() -> int:
 @shared_task(name="syncapi.tasks.drop_exports")
 def drop_exports() -> int:
     return exports.drop_expired(now=clock.now())
+
+
+@shared_task(name="syncapi.tasks.prune_sync")
+def prune_sync() -> dict[str, int]:
+    return dict(retention.purge(now=clock.now()))

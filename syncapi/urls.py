@@ -7,6 +7,7 @@ from zinzino.api.views import route
 urlpatterns = [
     route("sync/full", SyncViewSet, "sync-full", post="full"),
     route("sync/delta", SyncViewSet, "sync-delta", post="delta"),
+    route("sync/status", SyncViewSet, "sync-status", get="status"),
     route("profile", AccountViewSet, "profile", get="retrieve", put="update", delete="destroy"),
     route("profile/delete", DeletionViewSet, "profile-delete", post="create"),
     route("profile/export", ExportViewSet, "profile-export", post="create"),

@@ -26,3 +26,8 @@ class SyncViewSet(ApiViewSet):
         form = self.parsed(s.DeltaRequest, request)
         last_sync = form["last_sync"]
         return Response(feed.delta(caller(request).id, form["phone"], last_sync=last_sync, now=clock.now()))
+
+    @operation("How far a phone is behind, and what its copy must come to", query=s.StatusQuery, response=s.Status)
+    def status(self, request: Request) -> Response:
+        query = self.queried(s.StatusQuery, request)
+        return Response(feed.status(caller(request).id, **query, now=clock.now()))

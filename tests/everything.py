@@ -53,9 +53,39 @@ def mentions(*needles: object) -> dict[str, int]:
     return {table: rows for table, rows in found.items() if rows}
 
 
+def models_by_table() -> dict[str, type[models.Model]]:
+    return {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}
+
+
+# What a column may hold beside what its type says; the other columns take `example`.
+OTHERWISE: dict[str, Any] = {
+    "plan": {"dose": {"amount": 4, "unit": "ml"}, "target_per_day": 1},
+    "metadata": {"note": "changed"},
+    "settings": {"led": "off"},
+    "last_decision": {"reason": "changed"},
+    "reminder_times": ["09:30"],
+    "timezone": "Europe/Berlin",
+    "language": "en",
+    "theme_preference": "light",
+}
+
+
+def change(table: str, column: str, *, owner: str, user_id: uuid.UUID) -> int:
+    """Give one column of all rows of a person another value; how many rows there were."""
+    field = next(each for each in models_by_table()[table]._meta.concrete_fields if each.column == column)
+    with connection.cursor() as cursor:
+        if isinstance(field, models.BooleanField):
+            cursor.execute(f"UPDATE {table} SET {column} = NOT {column} WHERE {owner} = %s", (user_id,))
+        else:
+            value = OTHERWISE.get(column, 7 if isinstance(field, models.IntegerField) else example(field))
+            prepared = field.get_db_prep_save(value, connection)
+            cursor.execute(f"UPDATE {table} SET {column} = %s WHERE {owner} = %s", (prepared, user_id))
+        return int(cursor.rowcount)
+
+
 def fill(user: User, device: Device) -> None:
     """Give the person a row in every table that has none of theirs yet."""
-    known = {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}
+    known = models_by_table()
     for (table, _column), rows in rows_naming(user.pk, [device.pk]).items():
         if not rows:
             made(known[table], user, device)

@@ -120,6 +120,7 @@ CELERY_BEAT_SCHEDULE = {
     "erase-accounts": {"task": "syncapi.tasks.erase_accounts", "schedule": 300.0},
     "make-exports": {"task": "syncapi.tasks.make_exports", "schedule": 300.0},
     "drop-exports": {"task": "syncapi.tasks.drop_exports", "schedule": 3600.0},
+    "prune-sync": {"task": "syncapi.tasks.prune_sync", "schedule": 24 * 3600.0},
     "heartbeat": {"task": "zinzino.tasks.heartbeat", "schedule": 10.0},
     "send-mails": {"task": "accounts.tasks.send_mails", "schedule": 30.0},
     "prune-accounts": {"task": "accounts.tasks.prune", "schedule": 3600.0},

@@ -7,6 +7,44 @@ from django.db import migrations, models
 
 from syncapi import capture
 
+# What was synced at that time: a migration never follows `capture.SYNCED`, whose columns may not be there yet.
+Synced = capture.Synced
+FIRST = (
+    Synced(
+        "profile",
+        "users",
+        "email, full_name, phone, profile_picture, notification_enabled, theme_preference, language, timezone,"
+        "is_verified, updated_at",
+        owner="id",
+        editable="full_name,phone,notification_enabled",
+        deletable=False,
+    ),
+    Synced(
+        "device",
+        "devices",
+        "user_id, device_name, location, battery_level, supplement_level, is_connected, last_sync, last_seen,"
+        "firmware_version, total_doses_dispensed, is_active, setup_state, plan, plan_version, timezone, settings,"
+        "last_decision, updated_at",
+        editable="device_name,location",
+    ),
+    Synced("device_state", "devices", "user_id, cup_placed, sensor_reading, last_state_change"),
+    Synced(
+        "activity_log",
+        "activity_logs",
+        "user_id, device_id, action, dose_amount, triggered_by, confirmation, local_date, metadata, timestamp",
+        part="timestamp",
+    ),
+    Synced("notification", "notifications", "user_id, type, title, message, is_read, read_at, metadata"),
+    Synced(
+        "notification_settings",
+        "notification_settings",
+        "reminder_enabled, reminder_times, reminder_skip_if_taken, low_battery_enabled, low_supplement_enabled,"
+        "achievement_enabled, device_offline_enabled, dose_missed_enabled, refill_due_enabled, updated_at",
+        id_column="user_id",
+        deletable=False,
+    ),
+)
+
 
 class Migration(migrations.Migration):
 
@@ -78,5 +116,5 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(capture.TICK, "DROP FUNCTION sync_tick(uuid, integer);"),
         migrations.RunSQL(capture.CAPTURE, "DROP FUNCTION sync_capture();"),
-        *(migrations.RunSQL(each.triggers(), each.drop()) for each in capture.SYNCED),
+        *(migrations.RunSQL(each.triggers(), each.drop()) for each in FIRST),
     ]

@@ -44,7 +44,7 @@ def test_a_full_sync_has_the_documented_shape(alice: Phone, kitchen: Unit, state
     kitchen.cup(True)
     kitchen.status(battery_level=15)
     alice.get("/profile")
-    with statements(4):
+    with statements(3):
         data = alice.post("/sync/full", {"last_sync": "2025-12-04T22:00:00Z"}).data
 
     assert data["profile"] == alice.get("/profile").data

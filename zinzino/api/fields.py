@@ -88,6 +88,13 @@ class Instant(serializers.Field[datetime, Any, str, Any]):
         return floor_ms(moment + timedelta(milliseconds=int((fraction or "0").ljust(3, "0")[:3])))
 
 
+class QueriedInstant(Instant):
+    """In a query, where a plus sign that the client did not encode arrives as a space."""
+
+    def to_internal_value(self, data: Any) -> datetime:
+        return super().to_internal_value(re.sub(r" (?=\d\d:?\d\d$)", "+", str(data)))
+
+
 class StrictBoolean(serializers.BooleanField):
     """JSON's true and false only: "yes" in a body is a mistake, not a yes."""
 
@@ -125,8 +132,7 @@ class DayOrInstant(serializers.Field[date | datetime, Any, str, Any]):
         try:
             if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
                 return date.fromisoformat(text)
-            # A plus sign that the client did not encode arrives as a space.
-            moment: datetime = Instant().run_validation(re.sub(r" (?=\d\d:?\d\d$)", "+", text))
+            moment: datetime = QueriedInstant().run_validation(text)
         except (ValueError, serializers.ValidationError):
             self.fail("invalid")
         return moment

@@ -227,6 +227,7 @@ class OperationSchema(AutoSchema):
 
 class InstantExtension(OpenApiSerializerFieldExtension):
     target_class = Instant
+    match_subclasses = True
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> Schema:
         return {"type": "string", "format": "date-time"}

@@ -1,0 +1,93 @@
+"""What sync forgets, and that only who missed something has to start anew."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from notifications.models import Notification
+from syncapi import retention
+from syncapi.models import SyncChange, SyncClock, SyncMetadata
+from tests.clients import Phone, Unit
+from tests.syncapi.phone import SyncedPhone
+from zinzino import clock
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+AGO = timedelta(days=200)
+
+
+def age(days: int) -> None:
+    """All that sync remembers happened that many days earlier."""
+    with connection.cursor() as cursor:
+        shift = f"interval '{days} days'"
+        cursor.execute(f"UPDATE sync_change SET ts = ts - {shift}, created_ts = created_ts - {shift}")
+        cursor.execute(f"UPDATE sync_clock SET ts = ts - {shift}")
+
+
+@pytest.fixture
+def phone(alice: Phone, kitchen: Unit) -> SyncedPhone:
+    kitchen.status(battery_level=5)
+    phone = SyncedPhone(alice)
+    phone.full()
+    return phone
+
+
+def test_a_phone_that_missed_a_forgotten_deletion_starts_anew(alice: Phone, phone: SyncedPhone) -> None:
+    before = phone.last_sync
+    Notification.objects.all().delete()
+    phone.delta()
+    stamp = SyncChange.objects.get(op="D").ts
+    age(200)
+    gone = retention.purge(now=clock.now())
+    assert (gone["tombstones"], SyncChange.objects.filter(op="D").count()) == (1, 0)
+    assert SyncClock.objects.get().horizon == stamp - AGO
+
+    def asked(last_sync: str) -> int:
+        return int(alice.post("/sync/delta", {"last_sync": last_sync}).status_code)
+
+    older = clock.iso(stamp - AGO - timedelta(milliseconds=1))
+    assert (asked(older), asked(clock.iso(stamp - AGO)), asked(before)) == (409, 200, 200)
+
+
+def test_who_lost_nothing_never_expires(alice: Phone, phone: SyncedPhone) -> None:
+    age(3_000)
+    assert retention.purge(now=clock.now())["tombstones"] == 0
+    long_ago = clock.iso(clock.now() - timedelta(days=3_000))
+    assert alice.post("/sync/delta", {"last_sync": long_ago}).status_code == 200
+
+
+def test_a_younger_tombstone_stays(alice: Phone, phone: SyncedPhone) -> None:
+    Notification.objects.all().delete()
+    age(179)
+    assert retention.purge(now=clock.now())["tombstones"] == 0
+
+
+def test_many_tombstones_go_in_portions(
+    kitchen: Unit, phone: SyncedPhone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for level in (50, 5) * 7:
+        kitchen.status(battery_level=level)
+    Notification.objects.all().delete()
+    monkeypatch.setattr(retention, "CHUNK_ROWS", 3)
+    age(200)
+    assert retention.purge(now=clock.now())["tombstones"] == 8
+    assert retention.purge(now=clock.now())["tombstones"] == 0
+
+
+def test_phones_that_are_gone_are_forgotten_and_a_preview_changes_nothing(
+    alice: Phone, phone: SyncedPhone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long_ago = clock.now() - timedelta(days=401)
+    SyncMetadata.objects.update(last_full_sync=long_ago, created_at=long_ago)
+    call_command("prune_sync", "--dry-run")
+    assert "phones: 1" in capsys.readouterr().out
+    assert SyncMetadata.objects.exists()
+    call_command("prune_sync")
+    assert not SyncMetadata.objects.exists()
+
+
+def test_a_phone_that_still_syncs_is_remembered(alice: Phone, phone: SyncedPhone) -> None:
+    SyncMetadata.objects.update(created_at=clock.now() - timedelta(days=401))
+    assert retention.purge(now=clock.now())["phones"] == 0
