@@ -193,7 +193,8 @@ SYNCED = (
         "notification_settings",
         "notification_settings",
         "reminder_enabled, reminder_times, reminder_skip_if_taken, low_battery_enabled, low_supplement_enabled,"
-        "achievement_enabled, device_offline_enabled, dose_missed_enabled, refill_due_enabled, updated_at",
+        "achievement_enabled, device_offline_enabled, dose_missed_enabled, refill_due_enabled, updated_at,"
+        "push_content, quiet_enabled, quiet_start, quiet_end",
         id_column="user_id",
         deletable=False,
     ),

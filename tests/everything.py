@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from datetime import time
 from typing import Any
 
 from django.apps import apps
@@ -77,10 +78,19 @@ def change(table: str, column: str, *, owner: str, user_id: uuid.UUID) -> int:
         if isinstance(field, models.BooleanField):
             cursor.execute(f"UPDATE {table} SET {column} = NOT {column} WHERE {owner} = %s", (user_id,))
         else:
-            value = OTHERWISE.get(column, 7 if isinstance(field, models.IntegerField) else example(field))
+            value = OTHERWISE.get(column) or (field.choices and field.choices[-1][0]) or another(field)
             prepared = field.get_db_prep_save(value, connection)
             cursor.execute(f"UPDATE {table} SET {column} = %s WHERE {owner} = %s", (prepared, user_id))
         return int(cursor.rowcount)
+
+
+def another(field: Any) -> Any:
+    match field:
+        case models.IntegerField():
+            return 7
+        case models.TimeField():
+            return time(11, 45)
+    return example(field)
 
 
 def fill(user: User, device: Device) -> None:
