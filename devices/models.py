@@ -70,6 +70,8 @@ class Device(models.Model):
     timezone = models.CharField(max_length=50)
     total_doses_dispensed = models.PositiveIntegerField(default=0)
     last_decision = models.JSONField(null=True)
+    # While new firmware is installed nothing is poured.
+    updating_until = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "devices"

@@ -1,22 +1,99 @@
 """What an event's own time is worth (api.md 4). Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from enum import Enum
+from enum import Enum, StrEnum
+from typing import Any
 from uuid import UUID
 
+from telemetry.models import TimeQuality
 from zinzino.clock import epoch_ms
 
 AHEAD_TOLERATED = timedelta(minutes=5)
 LIVE_FOR = timedelta(seconds=60)
 # No dispenser is older than this; an earlier time is an unset clock.
 EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
+# A unit may have been tried out before its owner added it.
+BEFORE_REGISTRATION = timedelta(days=1)
 
 
 class Timing(Enum):
     LIVE = "live"
     LATE = "late"
     UNTRUSTED = "untrusted"
+
+
+class Trigger(StrEnum):
+    """What made the dispenser ask."""
+
+    CUP = "cup"
+    BUTTON = "button"
+    COMMAND = "command"
+
+
+class DeviceClock(StrEnum):
+    """What a dispenser says of its own clock."""
+
+    OK = "ok"
+    ESTIMATED = "est"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """When and by which boot something was sent, by the dispenser's own clock and uptime (milliseconds)."""
+
+    at: datetime | None = None
+    boot: int | None = None
+    up: int | None = None
+    clock: DeviceClock = DeviceClock.OK
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEvent:
+    """One line of a dispenser's journal (iot.md 2); `data` is valid for its kind."""
+
+    id: UUID
+    kind: str
+    data: Mapping[str, Any]
+    at: datetime | None = None
+    boot: int | None = None
+    seq: int = 0
+    up: int | None = None
+
+    @property
+    def key(self) -> str:
+        return event_key(self.id)
+
+
+def event_key(event_id: UUID) -> str:
+    """Confirmations and events of the journal share one space of ids (iot.md 2)."""
+    return f"event:{event_id}"
+
+
+def corrected(
+    event: JournalEvent, sent: Sent, *, received: datetime, registered: datetime
+) -> tuple[datetime, TimeQuality]:
+    """When an event really happened (iot.md 2): by uptime within one boot, else by the dispenser's
+    clock and how far that is off, else when we heard of it; never before the dispenser was ours."""
+    at, quality = _claimed(event, sent, received)
+    earliest = registered - BEFORE_REGISTRATION
+    if not earliest <= at <= received:
+        return min(max(at, earliest), received), TimeQuality.CLAMPED
+    return at, quality
+
+
+def _claimed(event: JournalEvent, sent: Sent, received: datetime) -> tuple[datetime, TimeQuality]:
+    own = event.at if sent.clock is not DeviceClock.NONE else None
+    if sent.boot is not None and event.boot == sent.boot and sent.up is not None and event.up is not None:
+        at = received - timedelta(milliseconds=sent.up - event.up)
+    elif own is not None and sent.at is not None:
+        at = own + (received - sent.at)
+    else:
+        return received, TimeQuality.UNKNOWN
+    right = own is not None and abs(at - own) <= LIVE_FOR
+    return at, TimeQuality.OK if right else TimeQuality.CORRECTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +106,12 @@ class Reading:
     request_id: UUID | None = None
     # The cup still stands and the dispenser asks again: no new state.
     repeat: bool = False
+    trigger: Trigger = Trigger.CUP
+    # Whether this dispenser will say how the dose went (iot.md 1, full protocol).
+    confirms: bool = False
+    # What it has not reported yet; taken before the decision.
+    unsynced: Sequence[JournalEvent] = ()
+    sent: Sent = field(default_factory=Sent)
 
     @property
     def keys(self) -> list[str]:

@@ -56,6 +56,15 @@ class Confirmation(models.TextChoices):
     USER = "user"
 
 
+class TimeQuality(models.TextChoices):
+    """What the time of an event rests on (iot.md 2)."""
+
+    OK = "ok"
+    CORRECTED = "corrected"
+    CLAMPED = "clamped"
+    UNKNOWN = "unknown"
+
+
 class ActivityLog(models.Model):
     """One line of a person's log; doses stay as long as the account (mission 6)."""
 
@@ -101,12 +110,6 @@ class Dispense(models.Model):
 
         SIMPLE = "simple"
         FULL = "full"
-
-    class TimeQuality(models.TextChoices):
-        OK = "ok"
-        CORRECTED = "corrected"
-        CLAMPED = "clamped"
-        UNKNOWN = "unknown"
 
     class Outcome(models.TextChoices):
         """A person's answer for a dose that nobody confirmed."""
@@ -198,6 +201,44 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reason} {self.decided_at:%F %T}"
+
+
+class SafetyStop(models.Model):
+    """An order of the operators: every decision it covers is no until it is lifted or over (iot.md 5)."""
+
+    class Scope(models.TextChoices):
+        ALL = "all"
+        TYPE = "type"
+        FIRMWARE = "firmware"
+        LOT = "lot"
+        UNIT = "unit"
+
+    id = models.BigAutoField(primary_key=True)
+    scope = models.CharField(max_length=8, choices=Scope)
+    # A device type, firmware version, production lot, or the serial of one unit; empty for all.
+    value = models.CharField(max_length=100, blank=True)
+    # Shown to the people whose dispensers it stops.
+    reason = models.CharField(max_length=500)
+    until = models.DateTimeField(null=True)
+    ordered_by = models.CharField(max_length=254)
+    ordered_at = models.DateTimeField()
+    lifted_by = models.CharField(max_length=254, blank=True)
+    lifted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "safety_stops"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("scope", "value"), condition=models.Q(lifted_at=None), name="one_standing_stop_each"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(scope="all", value="") | (~models.Q(scope="all") & ~models.Q(value="")),
+                name="stop_names_what_it_covers",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.value}".strip()
 
 
 class EventKey(models.Model):

@@ -1,15 +1,20 @@
 """What dispensers send, and what sections 3, 4 and 6 answer of it."""
 
+from decimal import Decimal
 from typing import Any
 
+from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
 from telemetry.models import Action, Confirmation, TriggeredBy
+from telemetry.outcomes import Outcome
 from zinzino.api.fields import DayOrInstant, Instant, PlainText, StrictBoolean, StrictInteger, StrictNumber
 from zinzino.api.pagination import MAX_LIMIT, PageQuery, Pagination
 
 MAX_SENSOR = 999.99
 DAY_S = 86_400
+UNITS = ("ml", "IU", "capsule", "drop")
+MAX_AMOUNT = 100_000
 
 
 class Reading(serializers.Serializer[Any]):
@@ -18,6 +23,12 @@ class Reading(serializers.Serializer[Any]):
     timestamp = Instant(required=False, allow_null=True)
     request_id = serializers.UUIDField(required=False, allow_null=True)
     repeat = StrictBoolean(default=False)
+
+
+class Step(serializers.Serializer[Any]):
+    rule = serializers.CharField()
+    passed = serializers.BooleanField()
+    detail = serializers.CharField(help_text="What the rule looked at, in the caller's language.")
 
 
 class Dose(serializers.Serializer[Any]):
@@ -43,12 +54,63 @@ class StateAnswer(serializers.Serializer[Any]):
     server_ms = serializers.IntegerField()
 
 
+class Decision(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    decided_at = serializers.DateTimeField()
+    should_dispense = serializers.BooleanField()
+    reason = serializers.CharField()
+    reason_class = serializers.CharField(allow_null=True)
+    explanation = serializers.CharField(help_text="In the caller's language.")
+    trace = Step(many=True)
+    dispense_id = serializers.UUIDField(allow_null=True)
+
+
+class DecisionList(serializers.Serializer[Any]):
+    decisions = Decision(many=True)
+    pagination = Pagination()
+
+
+class DecisionReason(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    reason_class = serializers.CharField(allow_null=True)
+    text = serializers.CharField()
+    what_to_do = serializers.CharField()
+
+
+class Amount(StrictNumber):
+    """What came out, in the dose's own unit, to the thousandth."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=0, max_value=MAX_AMOUNT, **kwargs)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        amount = super().run_validation(data)
+        return amount if amount is None else Decimal(str(amount)).quantize(Decimal("0.001"))
+
+
+class OutcomeReport(serializers.Serializer[Any]):
+    outcome = serializers.ChoiceField([outcome.value for outcome in Outcome])
+    amount = Amount(required=False, allow_null=True)
+    unit = serializers.ChoiceField(UNITS, required=False, allow_null=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """A dose that came out had an amount: only a failure may say zero."""
+        if attrs["outcome"] in {Outcome.DISPENSED, Outcome.PARTIAL} and attrs.get("amount") == 0:
+            raise serializers.ValidationError({"amount": [gettext_lazy("Must be above 0 for this outcome.")]})
+        return attrs
+
+
+class LastDispense(OutcomeReport):
+    dispense_id = serializers.UUIDField()
+
+
 class Status(serializers.Serializer[Any]):
     battery_level = StrictInteger(min_value=0, max_value=100, required=False)
     supplement_level = StrictInteger(min_value=0, max_value=100, required=False)
     is_connected = StrictBoolean(required=False)
     firmware_version = PlainText(max_length=50, required=False)
     next_contact_s = StrictInteger(min_value=1, max_value=30 * DAY_S, required=False)
+    last_dispense = LastDispense(required=False, allow_null=True)
 
 
 class StatusAnswer(serializers.Serializer[Any]):

@@ -30,6 +30,38 @@ DEVICE_HISTORY = Listing(
 )
 
 
+# For an event on which nothing is decided.
+NO_DECISION: dict[str, Any] = dict.fromkeys(("decision_id", "reason", "trace", "last_decision"))
+NO_DOSE: dict[str, Any] = dict.fromkeys(
+    (
+        "dispense_id",
+        "family",
+        "amount",
+        "unit",
+        "dose_text",
+        "plan_version",
+        "activity_id",
+        "local_date",
+        "expires_at",
+        "protocol",
+        "slot_date",
+        "slot_id",
+        "request_id",
+        "triggered_by",
+    )
+)
+
+
+# By the index decisions_newest.
+DECISIONS = Listing(
+    row_json="""json_build_object('id', id, 'decided_at', iso_ms(decided_at), 'should_dispense', should_dispense,
+        'reason', reason, 'trace', trace, 'dispense_id', dispense_id)""",
+    source="decisions",
+    where="device_id = %(device_id)s",
+    key="decided_at",
+)
+
+
 class LockedDevice(NamedTuple):
     """The columns of a device that an event reads; their names are the statement's column list."""
 
@@ -50,6 +82,23 @@ class LockedDevice(NamedTuple):
     plan_version: int
     timezone: str
     last_seen: datetime | None
+    created_at: datetime
+    updating_until: datetime | None
+    total_doses_dispensed: int
+
+
+class FamilySituation(NamedTuple):
+    """What a decision must know of a family; JSON values, newest dose first."""
+
+    # (epoch milliseconds, amount, slot date and slot id where this device served one)
+    doses: list[list[Any]]
+    # (scope, reason, epoch milliseconds of its end)
+    stops: list[list[Any]]
+    fault: bool
+    # When the device's open dispense expires.
+    open_until: datetime | None
+    # What is recorded under one of the keys.
+    recorded: dict[str, Any] | None
 
 
 # One lock for all dispensers of one supplement: their doses count against each other. The rows are
@@ -58,13 +107,24 @@ LOCK_FAMILY = f"""
 SELECT {", ".join(LockedDevice._fields)} FROM devices
  WHERE user_id = %s AND device_type = ANY(%s) ORDER BY id FOR UPDATE"""
 
-# By dispenses_of_family and the keys of event_keys and decisions.
-FAMILY_DOSES = """
-SELECT (SELECT coalesce(json_agg(json_build_array(epoch_ms(d.authorized_at), coalesce(d.actual_amount, d.amount))
-                                 ORDER BY d.authorized_at DESC), '[]')
+# By dispenses_of_family, dispenses_at_fault, the few stops that stand, and the keys of event_keys and decisions.
+FAMILY_SITUATION = """
+SELECT (SELECT coalesce(json_agg(json_build_array(
+                   epoch_ms(d.authorized_at), coalesce(d.actual_amount, d.amount),
+                   CASE WHEN d.device_id = %(device_id)s THEN d.slot_date END, d.slot_id)
+               ORDER BY d.authorized_at DESC), '[]')
           FROM dispenses d
-         WHERE d.user_id = %(user_id)s AND d.family = %(family)s AND d.authorized_at > %(since)s
-           AND d.counts),
+         WHERE d.user_id = %(user_id)s AND d.family = %(family)s AND d.authorized_at > %(since)s AND d.counts),
+       (SELECT coalesce(json_agg(json_build_array(s.scope, s.reason, epoch_ms(s.until))), '[]')
+          FROM safety_stops s JOIN devices x ON x.id = %(device_id)s
+         WHERE s.lifted_at IS NULL AND (s.until IS NULL OR s.until > %(now)s)
+           AND s.value = CASE s.scope WHEN 'all' THEN ''
+                                      WHEN 'type' THEN x.device_type
+                                      WHEN 'firmware' THEN x.firmware_version
+                                      WHEN 'unit' THEN x.serial_number END),
+       EXISTS (SELECT FROM dispenses f
+                WHERE f.user_id = %(user_id)s AND f.family = %(family)s
+                  AND f.is_fault AND f.acknowledged_at IS NULL),
        (SELECT o.expires_at
           FROM dispenses o WHERE o.device_id = %(device_id)s AND o.status = 'authorized'),
        (SELECT json_build_object('reason', coalesce(c.reason, 'cup_not_placed'), 'event_count', c.event_count,
@@ -87,13 +147,14 @@ decision AS (
          %(dispense_id)s, %(event_count)s WHERE %(decision_id)s::uuid IS NOT NULL),
 dispense AS (
   INSERT INTO dispenses (id, user_id, device_id, family, status, amount, unit, plan_version, activity_id,
-                         authorized_at, expires_at)
+                         authorized_at, expires_at, protocol, slot_date, slot_id, request_id)
   SELECT %(dispense_id)s, %(user_id)s, %(device_id)s, %(family)s, 'authorized', %(amount)s, %(unit)s,
-         %(plan_version)s, %(activity_id)s, %(now)s, %(expires_at)s WHERE %(dispense_id)s::uuid IS NOT NULL),
+         %(plan_version)s, %(activity_id)s, %(now)s, %(expires_at)s, %(protocol)s,
+         %(slot_date)s, %(slot_id)s, %(request_id)s WHERE %(dispense_id)s::uuid IS NOT NULL),
 activity AS (
   INSERT INTO activity_logs (id, user_id, device_id, action, dose_amount, triggered_by, confirmation,
                              local_date, metadata, timestamp)
-  SELECT %(activity_id)s, %(user_id)s, %(device_id)s, 'dose_dispensed', %(dose_text)s, 'automatic', 'pending',
+  SELECT %(activity_id)s, %(user_id)s, %(device_id)s, 'dose_dispensed', %(dose_text)s, %(triggered_by)s, 'pending',
          %(local_date)s, jsonb_build_object('dispense_id', %(dispense_id)s::uuid), %(now)s
    WHERE %(dispense_id)s::uuid IS NOT NULL),
 day AS (
@@ -112,31 +173,123 @@ UPDATE devices SET
 WHERE id = %(device_id)s"""
 
 
+# A dose that no decision allowed: a dispenser gave it by itself.
+UNASKED = """
+WITH dose AS (
+  INSERT INTO dispenses (id, user_id, device_id, family, status, counts, decided_by, protocol, amount,
+                         actual_amount, unit, plan_version, time_quality, reported_at, activity_id,
+                         authorized_at, expires_at, finished_at)
+  VALUES (%(dispense_id)s, %(user_id)s, %(device_id)s, %(family)s, %(status)s, %(counts)s, 'device', 'full',
+          %(amount)s, %(actual_amount)s, %(unit)s, %(plan_version)s, %(time_quality)s, %(reported_at)s,
+          %(activity_id)s, %(at)s, %(at)s, %(at)s)),
+line AS (
+  INSERT INTO activity_logs (id, user_id, device_id, action, dose_amount, triggered_by, confirmation, local_date,
+                             metadata, timestamp)
+  VALUES (%(activity_id)s, %(user_id)s, %(device_id)s, %(action)s, %(dose_text)s, 'automatic', %(confirmation)s,
+          %(local_date)s, %(metadata)s, %(at)s)),
+day AS (
+  INSERT INTO dose_days (user_id, device_id, local_date, doses)
+  SELECT %(user_id)s, %(device_id)s, %(local_date)s, 1 WHERE %(poured)s
+  ON CONFLICT (device_id, local_date) DO UPDATE SET doses = dose_days.doses + 1)
+UPDATE devices SET
+  total_doses_dispensed = total_doses_dispensed + %(poured)s::int, event_count = event_count + 1,
+  last_dose_event_at = CASE WHEN %(poured)s THEN greatest(last_dose_event_at, %(at)s) ELSE last_dose_event_at END,
+  is_connected = true, setup_state = 'online', contact_at = %(now)s, silent_at = %(silent_at)s,
+  last_seen = %(shown_at)s, last_sync = %(shown_at)s, updated_at = %(now)s
+WHERE id = %(device_id)s"""
+
+# One dose ends: itself, its line in the log, its day, its dispenser. A dose that never came out gives
+# back what the decision counted, and the cup that still waits for it may be asked about again.
+SETTLE = """
+WITH dose AS (
+  UPDATE dispenses SET status = %(status)s, counts = %(counts)s, is_fault = %(is_fault)s,
+         actual_amount = %(actual_amount)s, reported_at = %(reported_at)s, finished_at = %(finished_at)s
+   WHERE id = %(dispense_id)s),
+line AS (
+  UPDATE activity_logs SET action = %(action)s, confirmation = %(confirmation)s, dose_amount = %(dose_text)s,
+         metadata = metadata || jsonb_build_object('outcome', %(outcome)s::text)
+   WHERE id = %(activity_id)s AND timestamp = %(authorized_at)s RETURNING local_date),
+day AS (
+  UPDATE dose_days SET doses = doses - 1 FROM line
+   WHERE NOT %(poured)s AND device_id = %(device_id)s AND dose_days.local_date = line.local_date)
+UPDATE devices SET
+  total_doses_dispensed = total_doses_dispensed - (NOT %(poured)s)::int, event_count = event_count + 1,
+  last_dose_event_at = CASE WHEN %(poured)s OR EXISTS (
+      SELECT FROM dispenses later WHERE later.device_id = devices.id AND later.user_id = devices.user_id
+         AND later.counts AND later.id <> %(dispense_id)s AND later.authorized_at > %(authorized_at)s)
+    THEN last_dose_event_at END,
+  is_connected = true, setup_state = 'online', contact_at = %(now)s, silent_at = %(silent_at)s,
+  last_seen = %(shown_at)s, last_sync = %(shown_at)s, updated_at = %(now)s
+WHERE id = %(device_id)s"""
+
+# By dispenses_of_family; no local day begins or ends further away than this from one of its moments.
+RELEASED_ON_DAY = """
+SELECT count(*)
+  FROM dispenses this
+  JOIN activity_logs own ON own.id = this.activity_id AND own.timestamp = this.authorized_at
+  JOIN dispenses d ON d.user_id = this.user_id AND d.family = this.family AND NOT d.counts
+   AND d.authorized_at BETWEEN this.authorized_at - interval '50 hours'
+                           AND this.authorized_at + interval '50 hours'
+  JOIN activity_logs line ON line.id = d.activity_id AND line.timestamp = d.authorized_at
+   AND line.local_date = own.local_date
+ WHERE this.id = %s"""
+
+TAKE_KEYS = """
+INSERT INTO event_keys (device_id, key, created_at) SELECT %s, name, %s FROM unnest(%s::text[]) AS name
+ON CONFLICT DO NOTHING RETURNING key"""
+
+
 def lock_family(user_id: UUID, types: list[str]) -> list[LockedDevice]:
     with connection.cursor() as cursor:
         cursor.execute(LOCK_FAMILY, (user_id, types))
         return [LockedDevice(*row) for row in cursor.fetchall()]
 
 
-def family_doses(
-    user_id: UUID, device_id: UUID, *, family: str, since: datetime, keys: list[str]
-) -> tuple[list[list[Any]], datetime | None, dict[str, Any] | None]:
-    """The family's doses since then as (epoch milliseconds, amount), when the device's open dispense
-    expires, and what is recorded under one of the keys."""
-    parameters: dict[str, Any] = {
-        "user_id": user_id,
-        "device_id": device_id,
-        "family": family,
-        "since": since,
-        "keys": keys,
-    }
+def family_situation(
+    user_id: UUID, device_id: UUID, *, family: str, since: datetime, keys: list[str], now: datetime
+) -> FamilySituation:
     with connection.cursor() as cursor:
-        cursor.execute(FAMILY_DOSES, parameters)
-        doses, opened, recorded = cursor.fetchone()
-    return doses, opened, recorded
+        cursor.execute(
+            FAMILY_SITUATION,
+            {
+                "user_id": user_id,
+                "device_id": device_id,
+                "family": family,
+                "since": since,
+                "keys": keys,
+                "now": now,
+            },
+        )
+        return FamilySituation(*cursor.fetchone())
 
 
 def record(**values: Any) -> None:
     """All that one event changes, in one statement."""
     with connection.cursor() as cursor:
         cursor.execute(RECORD, values)
+
+
+def record_unasked(**values: Any) -> None:
+    """All that a dose changes that no decision allowed, in one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(UNASKED, values)
+
+
+def settle(**values: Any) -> None:
+    """All that the end of one dose changes, in one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(SETTLE, values)
+
+
+def released_on_day_of(dispense_id: UUID) -> int:
+    """Doses of the same family that were given back on the local day on which this one was allowed."""
+    with connection.cursor() as cursor:
+        cursor.execute(RELEASED_ON_DAY, (dispense_id,))
+        return int(cursor.fetchone()[0])
+
+
+def take_keys(device_id: UUID, keys: list[str], *, now: datetime) -> set[str]:
+    """The keys among these that are new, from now on taken."""
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE_KEYS, (device_id, now, keys))
+        return {key for (key,) in cursor.fetchall()}

@@ -2,13 +2,13 @@
 
 from celery import shared_task
 
-from telemetry import partitions, presence, services
+from telemetry import partitions, presence, settlement
 from zinzino import clock
 
 
 @shared_task(name="telemetry.tasks.sweep_dispenses")
 def sweep_dispenses() -> int:
-    return services.sweep_dispenses(now=clock.now())
+    return settlement.sweep(now=clock.now())
 
 
 @shared_task(name="telemetry.tasks.sweep_presence")

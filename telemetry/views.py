@@ -13,10 +13,10 @@ from devices import services as devices
 from devices import sql as devices_sql
 from devices.credentials import dispenser
 from devices.views import DeviceRoute, DeviceViewSet
-from telemetry import presence, services, sql
+from telemetry import family, presence, services, sql
 from telemetry import serializers as s
-from telemetry.dispensing import reason_class
 from telemetry.events import Reading
+from telemetry.reasons import reason_class
 from zinzino import clock
 from zinzino.api.fields import span
 from zinzino.api.pagination import page
@@ -33,7 +33,7 @@ class OneDeviceViewSet(DeviceViewSet):
         now = clock.now()
         found = devices_sql.details(device_id, now=now)
         details = orjson.loads(devices.visible(found, to=caller(request).id))
-        return Response(details | {"next_dose_at": services.next_dose_at(caller(request).id, details, now=now)})
+        return Response(details | {"next_dose_at": family.next_dose_at(caller(request).id, details, now=now)})
 
     @operation("What happened on a device", query=s.HistoryQuery, response=s.ActivityList, errors=(403, 404))
     def history(self, request: Request, device_id: UUID) -> Response:
@@ -56,8 +56,9 @@ class StatusViewSet(DeviceRoute):
     )
     def partial_update(self, request: Request, device_id: UUID) -> Response:
         now = clock.now()
-        status = presence.Status(**self.parsed(s.Status, request))
-        device, told = presence.report_status(device_id, status, now=now)
+        form = self.parsed(s.Status, request)
+        last = form.pop("last_dispense", None)
+        device, told = services.report_status(dispenser(request), presence.Status(**form), last, now=now)
         return Response(
             {
                 "id": device.pk,
@@ -66,7 +67,7 @@ class StatusViewSet(DeviceRoute):
                 "is_connected": device.is_connected,
                 "last_sync": device.last_sync,
                 "notifications_sent": told,
-                "next_dose_at": services.next_dose_of(device, now=now),
+                "next_dose_at": family.next_dose_of(device, now=now),
                 "plan_version": device.plan_version,
                 "heartbeat_s": settings.HEARTBEAT_S,
                 "rotate_token": False,

@@ -17,6 +17,7 @@ from pytest_django.live_server_helper import LiveServer
 from rich.console import Console
 
 from telemetry import dispensing, services
+from telemetry.family import Situation
 from telemetry.models import ActivityLog, Dispense
 from zinzino.api.renderers import dumps
 from zinzino.demo.day import Run, live_through
@@ -162,7 +163,7 @@ def test_a_server_that_repeats_a_yes_as_a_new_one_is_caught(
 ) -> None:
     original = services.recorded_answer
 
-    def forgetful(situation: services.Situation, recorded: dict[str, Any], *, cup_placed: bool) -> services.Answer:
+    def forgetful(situation: Situation, recorded: dict[str, Any], *, cup_placed: bool) -> services.Answer:
         answer = original(situation, recorded, cup_placed=cup_placed)
         spent = {name: getattr(answer, name) for name in answer.__dataclass_fields__}
         return services.Answer(**spent | {"dispense_id": uuid4() if answer.should_dispense else None})

@@ -11,7 +11,7 @@ from accounts.models import User
 from devices.models import Device
 from notifications.models import Notification
 from syncapi.models import SyncChange, SyncMetadata
-from telemetry import services
+from telemetry import settlement
 from tests import make
 from tests.clients import Phone, Unit
 from tests.syncapi.phone import SyncedPhone
@@ -78,7 +78,7 @@ CHANGES: dict[str, Callable[[Phone, Unit], Any]] = {
     "all is read": lambda alice, unit: alice.put("/notifications/read-all"),
     "one is read": lambda alice, unit: alice.put(f"/notifications/{newest(alice)}/read"),
     "one is deleted": lambda alice, unit: alice.delete(f"/notifications/{newest(alice)}"),
-    "a dose is assumed": lambda alice, unit: services.sweep_dispenses(now=clock.now() + timedelta(minutes=2)),
+    "a dose is assumed": lambda alice, unit: settlement.sweep(now=clock.now() + timedelta(minutes=2)),
     "a late event arrives": lambda alice, unit: unit.cup(True, timestamp=iso(clock.now() - timedelta(hours=3))),
 }
 

@@ -5,7 +5,7 @@ import pytest
 import time_machine
 
 from devices.models import Device
-from telemetry import services
+from telemetry import settlement
 from telemetry.models import ActivityLog, Decision, DeviceState, Dispense
 from tests import make
 from tests.clients import Phone, Unit
@@ -225,7 +225,7 @@ def test_an_overdue_dose_is_assumed_taken_and_keeps_counting(kitchen: Unit) -> N
     with time_machine.travel(NOON, tick=False):
         kitchen.cup(True)
     later = NOON + timedelta(seconds=60)
-    assert (services.sweep_dispenses(now=later), services.sweep_dispenses(now=later)) == (1, 0)
+    assert (settlement.sweep(now=later), settlement.sweep(now=later)) == (1, 0)
     assert (Dispense.objects.get().status, ActivityLog.objects.get().confirmation) == ("dispensed", "assumed")
     with time_machine.travel(NOON + timedelta(hours=1), tick=False):
         kitchen.cup(False)

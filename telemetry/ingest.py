@@ -1,0 +1,138 @@
+"""What a dispenser's journal brings: things that happened, whenever they are heard of.
+
+They are recorded, never refused for being late or too much, and nothing is decided on them. The
+locks: `telemetry.family`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+from django.db import transaction
+
+from devices import plans
+from devices.credentials import DeviceCaller
+from telemetry import dispensing, family, outcomes, settlement, sql
+from telemetry.events import JournalEvent, Reading, Sent, corrected
+from telemetry.models import Dispense, TimeQuality
+from telemetry.outcomes import Outcome, Report
+from telemetry.presence import shown_at, silent_at
+from telemetry.readings import current_cup
+from zinzino.api.errors import NotOwner
+from zinzino.ids import uuid7
+
+
+def journal(
+    caller: DeviceCaller, events: Sequence[JournalEvent], sent: Sent, *, now: datetime
+) -> sql.LockedDevice:
+    """Take what is new among the events of a locked dispenser; answers it as it then is."""
+    device = family.lock(caller)
+    new = sql.take_keys(device.id, [event.key for event in events], now=now)
+    for event in in_order(events):
+        if event.key in new:
+            new.remove(event.key)  # the same event twice in one batch
+            at, quality = corrected(event, sent, received=now, registered=device.created_at)
+            TAKEN[event.kind](device, event.data, at, quality, now)
+            device = family.lock(caller)
+    return device
+
+
+def in_order(events: Sequence[JournalEvent]) -> list[JournalEvent]:
+    return sorted(events, key=lambda event: (event.boot or 0, event.seq))
+
+
+def state(device: sql.LockedDevice, data: Any, at: datetime, _quality: TimeQuality, now: datetime) -> None:
+    """A cup that was placed or removed while nobody was asked."""
+    reading = Reading(cup_placed=data["cup_placed"], sensor_reading=data.get("sensor_reading"))
+    sql.record(
+        **current_cup(device, reading, at).columns,
+        **sql.NO_DECISION,
+        **sql.NO_DOSE,
+        device_id=device.id,
+        user_id=device.user_id,
+        now=now,
+        at=at,
+        keys=[],
+        state_id=uuid7(at),
+        cup_placed=reading.cup_placed,
+        sensor_reading=reading.sensor_reading,
+        event_count=device.event_count + 1,
+        silent_at=silent_at(now),
+        shown_at=shown_at(device.last_seen, now),
+    )
+
+
+def dose(device: sql.LockedDevice, data: Any, at: datetime, quality: TimeQuality, now: datetime) -> None:
+    """A dose: the report of one that the server knows, or one that the dispenser gave by itself."""
+    report = Report(Outcome(data["outcome"]), data.get("amount"))
+    dispense_id = data.get("dispense_id")
+    known = Dispense.objects.filter(pk=dispense_id).first() if dispense_id else None
+    if known is None:
+        unasked_dose(device, report, at, quality, dispense_id=dispense_id, unit=data.get("unit"), now=now)
+    elif known.device_id != device.id:
+        raise NotOwner
+    else:
+        settlement.receive(known, report, of=device, finished_at=at, now=now)
+
+
+@transaction.atomic
+def last_dispense(caller: DeviceCaller, report: Mapping[str, Any], *, now: datetime) -> None:
+    """How the last dose went, as a dispenser of the simple protocol repeats it with its status.
+
+    It cannot be told no: what contradicts a final word is kept as a dispute, and a dose that the
+    server does not know happened all the same.
+    """
+    dose(family.lock(caller), report, now, TimeQuality.UNKNOWN, now)
+
+
+TAKEN: dict[str, Callable[[sql.LockedDevice, Any, datetime, TimeQuality, datetime], None]] = {
+    "state": state,
+    "dose": dose,
+}
+
+
+def unasked_dose(
+    device: sql.LockedDevice,
+    report: Report,
+    at: datetime,
+    quality: TimeQuality,
+    *,
+    dispense_id: UUID | None,
+    unit: str | None,
+    now: datetime,
+) -> None:
+    """Record a dose that no decision allowed: it happened, also above a limit (iot.md 5)."""
+    limits = family.look(device, keys=[], now=at).limits
+    plan, result = limits.plan, outcomes.settled(report, released_today=0)
+    amount, unit = plan.amount if report.amount is None else report.amount, unit or plan.unit
+    exceeded = dispensing.exceeded_limits(limits, amount, at=at) if result.poured else []
+    known_id = dispense_id or uuid4()
+    sql.record_unasked(
+        dispense_id=known_id,
+        device_id=device.id,
+        user_id=device.user_id,
+        family=plans.family_of(device.device_type),
+        status=result.status,
+        counts=result.counts,
+        amount=amount,
+        actual_amount=result.amount,
+        unit=unit,
+        plan_version=plan.version,
+        time_quality=quality,
+        reported_at=now if result.is_final else None,
+        activity_id=uuid7(at),
+        action=result.action,
+        confirmation=result.confirmation,
+        dose_text=plans.dose_text(amount, unit) if result.poured else None,
+        metadata=orjson.dumps({"dispense_id": known_id, "outcome": report.outcome, "exceeds": exceeded}).decode(),
+        local_date=plan.local_date(at),
+        poured=result.poured,
+        at=at,
+        now=now,
+        silent_at=silent_at(now),
+        shown_at=shown_at(device.last_seen, now),
+    )
+    if not result.counts and sql.released_on_day_of(known_id) >= outcomes.RELEASED_A_DAY:
+        Dispense.objects.filter(pk=known_id).update(is_fault=True)

@@ -1,0 +1,61 @@
+"""The current state of a cup, and what an event makes of it. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from telemetry.events import Reading
+from telemetry.sql import LockedDevice
+
+
+@dataclass(frozen=True, slots=True)
+class Cup:
+    """The current cup state of a device."""
+
+    placed: bool
+    sensor_reading: Decimal | float | None
+    changed_at: datetime | None
+    newest_event_at: datetime | None
+    removed_at: datetime | None
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        return {
+            "now_placed": self.placed,
+            "now_sensor": self.sensor_reading,
+            "last_state_change": self.changed_at,
+            "last_event_at": self.newest_event_at,
+            "last_removal_at": self.removed_at,
+        }
+
+
+def cup_of(device: LockedDevice) -> Cup:
+    return Cup(
+        device.cup_placed,
+        device.sensor_reading,
+        device.last_state_change,
+        device.last_event_at,
+        device.last_removal_at,
+    )
+
+
+def current_cup(device: LockedDevice, reading: Reading, at: datetime) -> Cup:
+    """The state after the event: a late one never rewinds it, and only a change moves its time."""
+    newest = device.last_event_at is None or at >= device.last_event_at
+    changes = device.last_state_change is None or reading.cup_placed != device.cup_placed
+    removed = None if reading.cup_placed or reading.repeat else at
+    if not newest or reading.repeat:
+        kept = device.cup_placed, device.sensor_reading, device.last_state_change, device.last_event_at
+        return Cup(*kept, removed_at=later(device.last_removal_at, removed))
+    return Cup(
+        placed=reading.cup_placed,
+        sensor_reading=reading.sensor_reading if reading.sensor_reading is not None else device.sensor_reading,
+        changed_at=at if changes else device.last_state_change,
+        newest_event_at=at,
+        removed_at=later(device.last_removal_at, removed),
+    )
+
+
+def later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((moment for moment in (one, other) if moment), default=None)
