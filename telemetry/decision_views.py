@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-import orjson
 from django.http import HttpResponseBase
 
 from accounts.authentication import caller
@@ -24,8 +23,7 @@ class DecisionsViewSet(ApiViewSet):
     def list(self, request: Request, device_id: UUID) -> Response:
         query = self.queried(PageQuery, request)
         devices.visible(devices_sql.owner(device_id), to=caller(request).id)
-        rows, pagination = page(sql.DECISIONS, {"device_id": device_id}, **query)
-        decisions = [worded(row) for row in orjson.loads(rows.contents)]
+        decisions, pagination = page(sql.DECISIONS, {"device_id": device_id}, worded=worded, **query)
         return Response({"decisions": decisions, "pagination": pagination})
 
 
