@@ -44,6 +44,7 @@ BY_USER = (
     "notifications",
     "dispenses",
     "dose_days",
+    "activity_keys",
     "mails",
     "security_events",
     "sync_metadata",

@@ -63,6 +63,7 @@ PARTS = (
 )
 # Tables that name people or dispensers and hold nothing about them that stands nowhere else.
 LEFT_OUT = {
+    "activity_keys": "by which an entry that is sent again is known",
     "event_keys": "by which a repeated report is known",
     "sync_clock": "the order of changes",
     "sync_change": "the order of changes",

@@ -86,6 +86,26 @@ class ActivityLog(models.Model):
         return f"{self.action} {self.timestamp:%F %T}"
 
 
+class ActivityKey(models.Model):
+    """An entry that a person wrote: its id is taken once, and its line is found by it.
+
+    A client-made id names no partition, and an entry's time may be corrected. The key outlives its line, so
+    that a late retry does not bring back what was deleted.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    timestamp = models.DateTimeField()
+    # Of what was sent, so that a retry is told from another entry under the same id.
+    fingerprint = models.CharField(max_length=64)
+
+    class Meta:
+        db_table = "activity_keys"
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.timestamp:%F %T}"
+
+
 class Dispense(models.Model):
     """One dose of a supplement family, from the moment it was allowed: a reservation that counts at once.
 

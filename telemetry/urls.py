@@ -1,3 +1,4 @@
+from telemetry.activity_views import ActivitiesViewSet, ActivityViewSet
 from telemetry.decision_views import DecisionReasonsViewSet, DecisionsViewSet
 from telemetry.iot_views import DispenseViewSet
 from telemetry.state_views import StateHistoryViewSet, StateViewSet
@@ -22,4 +23,8 @@ urlpatterns = [
     route("states", StatesViewSet, "states", get="list"),
     route("states/<id:device_id>", StateViewSet, "state", get="retrieve", post="create"),
     route("states/<id:device_id>/history", StateHistoryViewSet, "state-history", get="history"),
+    route("activities", ActivitiesViewSet, "activities", get="list"),
+    route("activities/summary", ActivitiesViewSet, "activities-summary", get="summary"),
+    route("activities/export", ActivitiesViewSet, "activities-export", get="export"),
+    route("activities/<id:activity_id>", ActivityViewSet, "activity", get="retrieve"),
 ]

@@ -67,7 +67,10 @@ class Unit(Api):
 
 
 def checked(response: Any) -> Any:
-    """The response, proven to be an envelope; `.data` and `.error` are its parts."""
+    """The response, proven to be an envelope or a file; `.data` and `.error` are its parts, `.file` its bytes."""
+    response.file = response.getvalue()
+    if "attachment" in response.headers.get("Content-Disposition", ""):
+        return response
     body = response.json()
     assert body["success"] is (response.status_code < 400), body
     response.data = body.get("data")

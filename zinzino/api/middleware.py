@@ -41,7 +41,8 @@ class RequestContextMiddleware:
             response["Content-Language"] = translation.get_language() or "tr"
             patch_vary_headers(response, ("Accept-Language", "Authorization"))
             response.headers.setdefault("Cache-Control", "no-store")
-            response.headers.setdefault("Content-Length", str(len(response.content)))
+            if not response.streaming:
+                response.headers.setdefault("Content-Length", str(len(response.content)))
         log_request(request, response, ms=(time.perf_counter() - started) * 1000)
         return response
 

@@ -45,6 +45,7 @@ class Operation:
     example: Any
     answer: Any
     description: str
+    files: Sequence[str]
 
 
 def operation(
@@ -60,13 +61,15 @@ def operation(
     example: Any = None,
     answer: Any = None,
     description: str = "",
+    files: Sequence[str] = (),
 ) -> Callable[[Handler], Handler]:
     """Says what a handler takes and gives; nothing of it runs at request time.
 
     `response` is the serializer (or JSON schema) of what stands in `data`, a list of it with `many`,
     `Message` for an answer that is only a sentence. `errors` are the statuses beyond those that every
     operation of its kind has. `example` is a request body (the answer's data where there is no body),
-    `answer` the answer's data; what is missing is made up from the schema.
+    `answer` the answer's data; what is missing is made up from the schema. `files` are the media types in
+    which the answer can also be asked for, without an envelope.
     """
     known = Operation(
         summary=summary,
@@ -80,6 +83,7 @@ def operation(
         example=example,
         answer=answer if request else answer or example,
         description=description,
+        files=files,
     )
 
     def mark(handler: Handler) -> Handler:
@@ -193,7 +197,8 @@ class OperationSchema(AutoSchema):
         headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
         answer: Schema = {"description": "Done.", "headers": headers}
         if self.said.response is not None:
-            answer["content"] = {"application/json": self._enveloped(direction)}
+            files = {media_type: {"schema": {"type": "string"}} for media_type in self.said.files}
+            answer["content"] = {"application/json": self._enveloped(direction), **files}
         return answer
 
     def _enveloped(self, direction: Any) -> Schema:
