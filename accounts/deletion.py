@@ -8,11 +8,10 @@ from datetime import datetime
 from uuid import UUID
 
 from allauth.account.models import EmailAddress
-from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.hashers import make_password
 from django.utils.translation import gettext_lazy
 
-from accounts import sessions, social
+from accounts import provider_links, services, sessions, social
 from accounts.authentication import AccountDeleted
 from accounts.models import EndReason, OneTimeToken, User
 from accounts.services import WrongCredentials
@@ -35,8 +34,8 @@ class Proof:
     id_token: str | None = None
 
 
-def proven(user_id: UUID, proof: Proof, *, now: datetime) -> str:
-    """Raises PasswordIncorrect, or ProofRefused where the account has no password.
+def proven(user_id: UUID, session_id: UUID, proof: Proof, *, now: datetime) -> str:
+    """Raises PasswordIncorrect, AccountLocked, or ProofRefused where the account has no password.
 
     Answers the stored form of the password that was asked for: the deletion is for the same one only.
     """
@@ -44,7 +43,7 @@ def proven(user_id: UUID, proof: Proof, *, now: datetime) -> str:
     if user is None:
         raise AccountDeleted
     if user.has_usable_password():
-        if proof.password is None or not user.check_password(proof.password):
+        if proof.password is None or not services.confirm(user, proof.password, session_id=session_id):
             raise PasswordIncorrect
     elif not confirmed(user_id, proof, now=now):
         raise ProofRefused
@@ -69,7 +68,7 @@ def make_nobody(user: User, *, now: datetime) -> None:
     """End the sessions, free the address and the provider links, and leave a row without a person."""
     sessions.end(user.sessions.all(), EndReason.ACCOUNT_DELETED, now=now)
     OneTimeToken.objects.filter(user=user).delete()
-    SocialAccount.objects.filter(user_id=user.pk).delete()
+    provider_links.drop(provider_links.of(user))
     EmailAddress.objects.filter(user_id=user.pk).delete()
     User.objects.filter(pk=user.pk).update(
         email=None,

@@ -42,10 +42,11 @@ class AccountLocked(Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The two locks that one attempt has to pass: of the address for this e-mail, and of the e-mail."""
+    """The two locks that one attempt has to pass: of its origin for this e-mail, and of the e-mail."""
 
     email: str
-    address: str
+    # The network that a login comes from, or the session that asks for its person's password again.
+    origin: str
 
     def check(self) -> None:
         """Raises AccountLocked with `retry_after` in seconds."""
@@ -67,12 +68,12 @@ class Gate:
 
     def passed(self) -> None:
         try:
-            client().delete(self._key("failures", self.address))
+            client().delete(self._key("failures", self.origin))
         except redis.RedisError:
             return
 
     def _scopes(self) -> dict[str, int]:
-        return {self.address: settings.LOGIN_FAILURES_PER_ADDRESS, "": settings.LOGIN_FAILURES_PER_EMAIL}
+        return {self.origin: settings.LOGIN_FAILURES_PER_ADDRESS, "": settings.LOGIN_FAILURES_PER_EMAIL}
 
     def _key(self, kind: str, scope: str) -> str:
         name = _name(self.email)

@@ -51,7 +51,11 @@ def verification(token: str) -> Letter:
     return Letter(
         "verify_email",
         _("Please confirm your e-mail address"),
-        (_("Welcome to Zinzino. Please confirm that this address is yours."), _("The link is good for 48 hours.")),
+        (
+            _("Welcome to Zinzino. Please confirm that this address is yours."),
+            _("The link is good for 48 hours."),
+            _("If you did not register, do not confirm: somebody else has chosen the password."),
+        ),
         _("Confirm"),
         "/verify-email",
         token,
@@ -79,6 +83,7 @@ def email_change(token: str) -> Letter:
         (
             _("Please confirm that your Zinzino account shall use this address."),
             _("The link is good for 48 hours."),
+            _("If this was not you, do not confirm: the account is somebody else's."),
         ),
         _("Confirm"),
         "/verify-email",
@@ -118,7 +123,9 @@ def queue(user: User, letter: Any, *facts: str, to: str | None = None, now: date
         return None
     with override(user.language):
         words: Letter = letter(*facts)
-        shown = {"letter": words, "name": user.full_name, "language": user.language}
+        # Strangers get no word that somebody else has written: a name could say "you have won".
+        known = user.is_verified and address == user.email
+        shown = {"letter": words, "name": user.full_name if known else "", "language": user.language}
         mail = Mail.objects.create(
             user=user,
             kind=words.kind,
@@ -163,7 +170,7 @@ def send(mail: Mail, *, now: datetime) -> bool:
     message.extra_headers["Message-ID"] = f"<mail-{mail.pk}@{settings.MAIL_DOMAIN}>"
     try:
         message.send()
-    except (OSError, smtplib.SMTPException) as error:
+    except Exception as error:  # noqa: BLE001  (whatever one mail raises, the others go out)
         failed(mail, error, now=now)
         return False
     # What was sent is no longer needed; its links are secrets.
@@ -179,7 +186,7 @@ def failed(mail: Mail, error: Exception, *, now: datetime) -> None:
     forgotten = {"text": "", "html": ""} if over else {}
     Mail.objects.filter(pk=mail.pk).update(
         status=Mail.Status.FAILED if over else Mail.Status.PENDING,
-        next_attempt_at=now + FIRST_RETRY * 2 ** (mail.attempts - 1),
+        next_attempt_at=now + FIRST_RETRY * 2 ** (min(mail.attempts, MAX_ATTEMPTS) - 1),
         last_error=type(error).__name__,
         **forgotten,
     )

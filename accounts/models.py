@@ -154,7 +154,12 @@ class OneTimeToken(models.Model):
 
     class Meta:
         db_table = "one_time_tokens"
-        indexes = (models.Index(fields=("user", "purpose", "-created_at"), name="one_time_tokens_of_user"),)
+        indexes = (
+            models.Index(fields=("user", "purpose", "-created_at"), name="one_time_tokens_of_user"),
+            models.Index(
+                fields=("email",), condition=models.Q(purpose="undo_email_change"), name="addresses_kept_back"
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.created_at:%F %T}"

@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import transaction
 from django.utils.translation import gettext_lazy
@@ -18,7 +19,8 @@ LIFETIMES = {
     Purpose.CHANGE_EMAIL: timedelta(hours=48),
     Purpose.UNDO_EMAIL_CHANGE: timedelta(days=7),
 }
-# A mail may be slow: the last few links stay good until one of them is used (api.md 1).
+# A mail may be slow: the last few links stay good until one of them is used (api.md 1). Ways back to a former
+# address are not counted: a thief who moves on again and again must not push the owner's out.
 LIVING_AT_MOST = 3
 TOKEN_BYTES = 32
 
@@ -39,9 +41,10 @@ def issue(user: User, purpose: Purpose, *, email: str, now: datetime) -> str:
         created_at=now,
         expires_at=now + LIFETIMES[purpose],
     )
-    living = OneTimeToken.objects.filter(user=user, purpose=purpose, used_at=None)
-    keep = living.order_by("-created_at", "-pk").values_list("pk", flat=True)[:LIVING_AT_MOST]
-    living.exclude(pk__in=list(keep)).delete()
+    if purpose != Purpose.UNDO_EMAIL_CHANGE:
+        living = OneTimeToken.objects.filter(user=user, purpose=purpose, used_at=None)
+        keep = living.order_by("-created_at", "-pk").values_list("pk", flat=True)[:LIVING_AT_MOST]
+        living.exclude(pk__in=list(keep)).delete()
     return token
 
 
@@ -60,9 +63,24 @@ def spend(token: str, *purposes: Purpose, now: datetime) -> OneTimeToken:
     user = User.objects.select_for_update(no_key=True).get(pk=found.user_id)
     if not living.update(used_at=now) or not user.is_active:
         raise InvalidToken
-    OneTimeToken.objects.filter(user=user, purpose=found.purpose, used_at=None).delete()
+    others = OneTimeToken.objects.filter(user=user, purpose=found.purpose, used_at=None)
+    # Who goes back to an address ends what came after it; an earlier one keeps its own way back.
+    (others.filter(pk__gt=found.pk) if found.purpose == Purpose.UNDO_EMAIL_CHANGE else others).delete()
     found.user = user
     return found
+
+
+def end_all(user: User) -> None:
+    """End all tokens of a person but the ways back to a former address, which are not for the holder to end."""
+    OneTimeToken.objects.filter(user=user, used_at=None).exclude(purpose=Purpose.UNDO_EMAIL_CHANGE).delete()
+
+
+def keeps_back(email: str, *, now: datetime, but: UUID | None = None) -> bool:
+    """Whether somebody (`but` oneself) gave the address up just now and may still take it back."""
+    ways = OneTimeToken.objects.filter(
+        purpose=Purpose.UNDO_EMAIL_CHANGE, email=email, used_at=None, expires_at__gt=now
+    )
+    return (ways.exclude(user_id=but) if but else ways).exists()
 
 
 def prune(*, now: datetime, dry_run: bool = False) -> int:

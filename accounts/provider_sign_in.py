@@ -7,11 +7,13 @@ from uuid import UUID
 
 from allauth.socialaccount.models import SocialAccount
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts import mails, services, sessions, tokens
+from accounts import mails, one_time, provider_links, services, sessions, tokens
 from accounts.authentication import AccountInactive
+from accounts.deletion import lock_living
 from accounts.linking import Identity, Outcome, Provider, decide
 from accounts.models import EndReason, OneTimeToken, RefreshToken, SecurityEvent, User
 from zinzino.api.bearer import token_hash
@@ -70,7 +72,7 @@ def sign_in(
     if again := repeated(use, now=now):
         return again
     user, is_new = placed(identity, language, now=now)
-    mirror(user, identity.provider, identity.subject)
+    provider_links.mirror(user, identity.provider, identity.subject)
     pair = sessions.open_session(user, client, now=now)
     use.status, use.created_at = 200, now
     use.data = {"session": token_hash(pair.refresh), "is_new_user": is_new}
@@ -135,13 +137,20 @@ def place(identity: Identity, language: str, *, now: datetime) -> tuple[User, bo
         case Outcome.LINK | Outcome.LINK_AND_WIPE if holder:
             attach(holder, identity, now=now, wiped=outcome is Outcome.LINK_AND_WIPE)
             return holder, False
+    if identity.email and one_time.keeps_back(identity.email, now=now):
+        raise PasswordNeededFirst(PasswordNeededFirst.message % named)
     return create(identity, language, now=now), True
 
 
 def owner(identity: Identity) -> User | None:
-    link = SocialAccount.objects.select_related("user").filter(provider=identity.provider, uid=identity.subject)
-    found = link.first()
-    return found.user if found else None
+    """Whom the identity belongs to. The person's row is locked, and the link looked at again after that:
+    whoever ends links and sessions meanwhile ends ours too."""
+    link = Q(provider=identity.provider, uid=identity.subject)
+    found = User.objects.select_for_update(no_key=True, of=("self",)).filter(
+        pk__in=SocialAccount.objects.filter(link).values("user_id")
+    )
+    user = found.first()
+    return user if user and provider_links.of(user).filter(link).exists() else None
 
 
 def holder_of(email: str | None) -> User | None:
@@ -162,7 +171,7 @@ def create(identity: Identity, language: str, *, now: datetime) -> User:
     )
     user.set_unusable_password()
     user.save(force_insert=True)
-    remember_link(user, identity)
+    provider_links.make(user, identity)
     if not user.is_verified:
         services.send_verification(user, now=now)
     return user
@@ -174,7 +183,7 @@ def wipe(user: User, *, now: datetime) -> None:
     user.is_verified, user.updated_at = True, now
     user.save(update_fields=("password", "is_verified", "updated_at"))
     sessions.end(user.sessions.all(), EndReason.WIPED, now=now)
-    SocialAccount.objects.filter(user=user).delete()
+    provider_links.drop(provider_links.of(user))
     OneTimeToken.objects.filter(user=user).delete()
 
 
@@ -182,7 +191,7 @@ def attach(user: User, identity: Identity, *, now: datetime, wiped: bool = False
     """Link an identity to an account that is there already, `wiped` before, and tell its owner."""
     if wiped:
         wipe(user, now=now)
-    remember_link(user, identity)
+    provider_links.make(user, identity)
     SecurityEvent.objects.create(
         user=user,
         kind=SecurityEvent.Kind.PROVIDER_LINKED,
@@ -192,37 +201,27 @@ def attach(user: User, identity: Identity, *, now: datetime, wiped: bool = False
     mails.queue(user, linked_letter, identity.provider.label, now=now)
 
 
-def remember_link(user: User, identity: Identity) -> None:
-    SocialAccount.objects.create(
-        user=user, provider=identity.provider, uid=identity.subject, extra_data={"email": identity.email}
-    )
-
-
-def mirror(user: User, provider: str, subject: str) -> None:
-    """Keep the documented columns on the provider used last."""
-    if (user.oauth_provider, user.oauth_provider_id) != (provider, subject):
-        user.oauth_provider, user.oauth_provider_id = provider, subject
-        user.save(update_fields=("oauth_provider", "oauth_provider_id"))
-
-
 def linked_letter(provider: str) -> mails.Letter:
     return mails.Letter(
         "provider_linked",
         _("A sign-in was added to your account"),
         (
             _("Your Zinzino account can now be opened with %(provider)s.") % {"provider": provider},
-            _("If this was not you, reset your password at once."),
+            _("If this was not you, reset your password within seven days: that removes it again."),
         ),
     )
 
 
 @transaction.atomic
 def link(user_id: UUID, identity: Identity, *, now: datetime) -> None:
-    """Link an identity to the caller's account; nothing happens where it is linked. Raises LinkedElsewhere."""
-    user = User.objects.select_for_update().get(pk=user_id)
+    """Link an identity to the caller's account; nothing happens where it is linked.
+
+    Raises LinkedElsewhere, AccountDeleted.
+    """
+    user = lock_living(user_id)
     refusal = LinkedElsewhere(LinkedElsewhere.message % {"provider": identity.provider.label})
-    known = owner(identity)
-    if known and known.pk != user_id:
+    known = SocialAccount.objects.filter(provider=identity.provider, uid=identity.subject).first()
+    if known and known.user_id != user_id:
         raise refusal
     if known:
         return
@@ -231,17 +230,14 @@ def link(user_id: UUID, identity: Identity, *, now: datetime) -> None:
             attach(user, identity, now=now)
     except IntegrityError as error:
         raise refusal from error
-    mirror(user, identity.provider, identity.subject)
+    provider_links.mirror(user, identity.provider, identity.subject)
 
 
 @transaction.atomic
 def unlink(user_id: UUID, provider: Provider) -> None:
-    """End the caller's sign-in with a provider. Raises OnlyWayIn."""
-    user = User.objects.select_for_update().get(pk=user_id)
-    others = SocialAccount.objects.filter(user=user).exclude(provider=provider)
-    last = others.order_by("-last_login").first()
-    if last is None and not user.has_usable_password():
+    """End the caller's sign-in with a provider. Raises OnlyWayIn, AccountDeleted."""
+    user = lock_living(user_id)
+    links = provider_links.of(user)
+    if not user.has_usable_password() and not links.exclude(provider=provider).exists():
         raise OnlyWayIn
-    SocialAccount.objects.filter(user=user, provider=provider).delete()
-    if user.oauth_provider == provider:
-        mirror(user, last.provider if last else "", last.uid if last else "")
+    provider_links.end(links.filter(provider=provider), user)

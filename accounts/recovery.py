@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy
 
-from accounts import lock, mails, one_time, sessions
+from accounts import lock, mails, one_time, provider_links, services, sessions
 from accounts.models import EndReason, OneTimeToken, SecurityEvent, Session, User, normalized_email
 from accounts.one_time import InvalidToken, Purpose
 from accounts.services import EmailTaken, WrongCredentials, send_verification
@@ -41,7 +41,12 @@ def request_reset(email: str, *, now: datetime) -> None:
         if settings.REVEAL_UNKNOWN_EMAIL:
             raise EmailUnknown
         return
-    count_mail(user, Purpose.RESET_PASSWORD, now=now)
+    try:
+        count_mail(user, Purpose.RESET_PASSWORD, now=now)
+    except TooManyMails:
+        if settings.REVEAL_UNKNOWN_EMAIL:
+            raise
+        return  # an unknown address would not be refused either
     token = one_time.issue(user, Purpose.RESET_PASSWORD, email=user.email, now=now)
     mails.queue(user, mails.reset, token, now=now)
 
@@ -56,12 +61,16 @@ def count_mail(user: User, purpose: Purpose, *, now: datetime) -> None:
 
 @transaction.atomic
 def reset_password(token: str, new_password: str, *, now: datetime) -> None:
-    """Set a new password by a mailed token: all sessions end, the address is proven, the lock is off."""
+    """Set a new password by a mailed token: all sessions end, the address is proven, the lock is off.
+
+    Sign-ins that somebody else may have added end too.
+    """
     spent = one_time.spend(token, Purpose.RESET_PASSWORD, now=now)
     user = spent.user
     if user.email != spent.email:
         raise InvalidToken
     set_password(user, new_password, now=now)
+    provider_links.end_doubtful(user, now=now)
     User.objects.filter(pk=user.pk).update(is_verified=True)
     sessions.end(user.sessions.all(), EndReason.PASSWORD_RESET, now=now)
     transaction.on_commit(lambda: lock.forget(spent.email))
@@ -69,9 +78,12 @@ def reset_password(token: str, new_password: str, *, now: datetime) -> None:
 
 @transaction.atomic
 def change_password(user_id: UUID, session_id: UUID, current: str, new_password: str, *, now: datetime) -> None:
-    """Set a new password by the current one; the other sessions end. Raises CurrentPasswordWrong."""
+    """Set a new password by the current one; the other sessions end.
+
+    Raises CurrentPasswordWrong, AccountLocked.
+    """
     user = User.objects.select_for_update(no_key=True).get(pk=user_id)
-    if not user.check_password(current):
+    if not services.confirm(user, current, session_id=session_id):
         raise CurrentPasswordWrong
     set_password(user, new_password, now=now)
     others = Session.objects.filter(user_id=user_id).exclude(pk=session_id)
@@ -83,7 +95,9 @@ def set_password(user: User, new_password: str, *, now: datetime) -> None:
     user.set_password(new_password)
     user.updated_at = now
     user.save(update_fields=("password", "updated_at"))
-    OneTimeToken.objects.filter(user=user, purpose=Purpose.RESET_PASSWORD, used_at=None).delete()
+    # A move that the former password began must not take the account away from the new one.
+    over = (Purpose.RESET_PASSWORD, Purpose.CHANGE_EMAIL)
+    OneTimeToken.objects.filter(user=user, purpose__in=over, used_at=None).delete()
     mails.queue(user, mails.password_changed, now=now)
 
 
@@ -116,13 +130,14 @@ def verify_email(token: str, *, now: datetime) -> None:
 
 
 @transaction.atomic
-def request_email_change(user_id: UUID, new_email: str, password: str, *, now: datetime) -> None:
-    """Mail a link to the new address. Raises WrongCredentials, EmailTaken, TooManyMails."""
+def request_email_change(user_id: UUID, session_id: UUID, new_email: str, password: str, *, now: datetime) -> None:
+    """Mail a link to the new address. Raises WrongCredentials, AccountLocked, EmailTaken, TooManyMails."""
     user = User.objects.select_for_update(no_key=True).get(pk=user_id)
-    if not user.check_password(password):
+    if not services.confirm(user, password, session_id=session_id):
         raise CurrentPasswordWrong
     new_email = normalized_email(new_email)
-    if User.objects.filter(email=new_email).exists():
+    taken = User.objects.filter(email=new_email).exists()
+    if taken or one_time.keeps_back(new_email, now=now, but=user_id):
         raise EmailTaken
     count_mail(user, Purpose.CHANGE_EMAIL, now=now)
     token = one_time.issue(user, Purpose.CHANGE_EMAIL, email=new_email, now=now)
@@ -134,14 +149,15 @@ def move(user: User, new_email: str, *, now: datetime) -> None:
     former = user.email
     User.objects.filter(pk=user.pk).update(email=new_email)
     SecurityEvent.objects.create(user=user, kind=SecurityEvent.Kind.EMAIL_CHANGED, occurred_at=now)
-    OneTimeToken.objects.filter(user=user, used_at=None).delete()
+    one_time.end_all(user)
     if former:
         undo = one_time.issue(user, Purpose.UNDO_EMAIL_CHANGE, email=former, now=now)
         mails.queue(user, mails.email_changed, undo, new_email, to=former, now=now)
 
 
 def undo_email_change(token: str, *, now: datetime) -> None:
-    """Give the account back to its former address: sessions end, the password is void, a reset is mailed."""
+    """Give the account back to its former address: sessions and links to providers end, the password is void,
+    a reset is mailed."""
     try:
         with transaction.atomic():
             spent = one_time.spend(token, Purpose.UNDO_EMAIL_CHANGE, now=now)
@@ -149,7 +165,8 @@ def undo_email_change(token: str, *, now: datetime) -> None:
             user.email, user.is_verified, user.updated_at = spent.email, True, now
             user.set_unusable_password()
             user.save(update_fields=("email", "is_verified", "password", "updated_at"))
-            OneTimeToken.objects.filter(user=user, used_at=None).delete()
+            one_time.end_all(user)
+            provider_links.end(provider_links.of(user), user)
             sessions.end(user.sessions.all(), EndReason.REVOKED, now=now)
             reset = one_time.issue(user, Purpose.RESET_PASSWORD, email=spent.email, now=now)
             mails.queue(user, mails.reset, reset, now=now)

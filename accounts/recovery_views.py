@@ -49,7 +49,7 @@ class CredentialsViewSet(ApiViewSet):
             return said(_("Your email address is already confirmed."))
         return said(_("A confirmation link has been sent to your email address."))
 
-    @operation("Change your password", request=s.ChangePassword, response=Message, errors=(401,))
+    @operation("Change your password", request=s.ChangePassword, response=Message, errors=(401, 403))
     def change_password(self, request: Request) -> Response:
         form, user = self.parsed(s.ChangePassword, request), caller(request)
         recovery.change_password(
@@ -57,8 +57,9 @@ class CredentialsViewSet(ApiViewSet):
         )
         return said(_("Your password has been changed."))
 
-    @operation("Move to another e-mail address", request=s.ChangeEmail, response=Message, errors=(401, 409))
+    @operation("Move to another e-mail address", request=s.ChangeEmail, response=Message, errors=(401, 403, 409))
     @idempotent()
     def change_email(self, request: Request) -> Response:
-        recovery.request_email_change(caller(request).id, **self.parsed(s.ChangeEmail, request), now=clock.now())
+        form, user = self.parsed(s.ChangeEmail, request), caller(request)
+        recovery.request_email_change(user.id, user.session_id, **form, now=clock.now())
         return said(_("A confirmation link has been sent to the new address."))

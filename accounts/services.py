@@ -13,6 +13,7 @@ from accounts import lock, mails, one_time, sessions
 from accounts.authentication import AccountInactive
 from accounts.models import EndReason, OneTimeToken, Session, User, normalized_email
 from accounts.tokens import TokenPair
+from zinzino.api.client import network_of
 from zinzino.api.errors import DuplicateEntry, NotFound, NotOwner, Unauthorized
 
 
@@ -39,7 +40,9 @@ def register(
 
     Raises EmailTaken, also for the loser of two registrations at the same moment.
     """
-    if User.objects.filter(email=normalized_email(email)).exists():
+    email = normalized_email(email)
+    # In this order: an address that moves away between the two is found by the second.
+    if User.objects.filter(email=email).exists() or one_time.keeps_back(email, now=now):
         raise EmailTaken
     try:
         with transaction.atomic():
@@ -61,7 +64,7 @@ def send_verification(user: User, *, now: datetime) -> None:
 def login(*, email: str, password: str, client: sessions.Client, now: datetime) -> SignIn:
     """Raises AccountLocked, WrongCredentials, AccountInactive (only to who knows the password)."""
     email = normalized_email(email)
-    gate = lock.Gate(email, client.address or "")
+    gate = lock.Gate(email, network_of(client.address or "unknown"))
     gate.check()
     user = User.objects.filter(email=email).first()
     if not verified(user, password) or user is None:
@@ -80,6 +83,18 @@ def enter(user: User, client: sessions.Client, *, now: datetime) -> SignIn:
     if not same.exists():
         raise WrongCredentials
     return SignIn(user, sessions.open_session(user, client, now=now))
+
+
+def confirm(user: User, password: str, *, session_id: UUID) -> bool:
+    """Whether a signed-in person knows their password. Raises AccountLocked: a stolen phone guesses no longer
+    than a stranger at the login."""
+    gate = lock.Gate(user.email or str(user.pk), f"session:{session_id}")
+    gate.check()
+    if user.check_password(password):
+        gate.passed()
+        return True
+    gate.failed()
+    return False
 
 
 def verified(user: User | None, password: str) -> bool:
@@ -131,4 +146,4 @@ def end_other_sessions(user_id: UUID, current: UUID, *, now: datetime) -> int:
 def update_profile(user_id: UUID, fields: dict[str, Any], *, now: datetime) -> None:
     """Write the given fields only: `PUT` is partial (api.md 0)."""
     if fields:
-        User.objects.filter(pk=user_id).update(**fields, updated_at=now)
+        User.objects.filter(pk=user_id, deleted_at=None).update(**fields, updated_at=now)

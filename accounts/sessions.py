@@ -12,7 +12,7 @@ from accounts import tokens
 from accounts.models import EndReason, RefreshToken, SecurityEvent, Session, User
 from zinzino.api import signing
 from zinzino.api.bearer import Kind, read_person, token_hash
-from zinzino.api.client import address
+from zinzino.api.client import known_address
 from zinzino.api.errors import Unauthorized
 
 # Two requests of one app may refresh at the same moment; both get the same child.
@@ -63,7 +63,7 @@ class Client:
             platform=request.META.get("HTTP_X_PLATFORM", "")[:20],
             app_version=request.META.get("HTTP_X_APP_VERSION", "")[:20],
             user_agent=request.META.get("HTTP_USER_AGENT", "")[:200],
-            address=address(request),
+            address=known_address(request),
         )
 
 

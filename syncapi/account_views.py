@@ -29,7 +29,8 @@ and files are gone within a day. An account without a password sends `provider` 
 def deleted(view: ApiViewSet, request: Request) -> Response:
     form = view.parsed(s.Deletion, request)
     del form["confirmation"]
-    erasure.delete_account(caller(request).id, Proof(**form), now=clock.now())
+    user = caller(request)
+    erasure.delete_account(user.id, user.session_id, Proof(**form), now=clock.now())
     return said(_("Your account has been deleted for good."))
 
 
@@ -44,6 +45,7 @@ class AccountViewSet(ProfileViewSet):
         "Delete your account",
         request=s.Deletion,
         response=Message,
+        errors=(403,),
         example=DELETION,
         description=WITHOUT_PASSWORD,
     )
@@ -58,6 +60,7 @@ class DeletionViewSet(ApiViewSet):
         "Delete your account, for clients that cannot send a body with DELETE",
         request=s.Deletion,
         response=Message,
+        errors=(403,),
         example=DELETION,
         description=WITHOUT_PASSWORD,
     )

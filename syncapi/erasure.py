@@ -54,9 +54,9 @@ BY_USER = (
 HISTORIES = (("device_states", "device_id"), ("activity_logs", "user_id"))
 
 
-def delete_account(user_id: UUID, proof: deletion.Proof, *, now: datetime) -> None:
-    """Raises PasswordIncorrect, ProofRefused, AccountDeleted."""
-    password = deletion.proven(user_id, proof, now=now)
+def delete_account(user_id: UUID, session_id: UUID, proof: deletion.Proof, *, now: datetime) -> None:
+    """Raises PasswordIncorrect, AccountLocked, ProofRefused, AccountDeleted."""
+    password = deletion.proven(user_id, session_id, proof, now=now)
     close(user_id, now=now, password=password)
     transaction.on_commit(wake_eraser)
 

@@ -76,6 +76,7 @@ def test_a_good_production_environment_has_no_warning(tmp_path: Path) -> None:
         ({"ENVIRONMENT": "development"}, "zinzino.W001"),
         ({"ENVIRONMENT": "development", "JWT_SIGNING_KEY": "short"}, "zinzino.E001"),
         ({"JWT_SIGNING_KEY": "short"}, "JWT_SIGNING_KEY is too weak"),
+        ({"JWT_OLD_KEYS": STRONG["SECRET_KEY"] + ", changeme"}, "JWT_OLD_KEYS holds a key that is too weak"),
         ({"SECRET_KEY": STRONG["JWT_SIGNING_KEY"]}, "JWT_SIGNING_KEY equals SECRET_KEY"),
         ({"DEBUG": "true"}, "DEBUG must be off"),
         ({"REDIS_URL": ""}, "are both needed"),

@@ -96,16 +96,21 @@ class Env(FileAwareEnv):
             if production:
                 raise refused(name, "is missing; production does not start without it")
             return kept_secret(data_dir / "secrets" / name.lower())
-        weak = len(value) < 32 or len(set(value)) < 10 or value.lower().startswith(PLACEHOLDERS)
-        if weak and production:
+        if production and weak(value):
             raise refused(name, "is too weak: at least 32 random characters are needed")
         return value
 
-    def old_keys(self, name: str, *, data_dir: Path) -> list[str]:
+    def old_keys(self, name: str, *, production: bool, data_dir: Path) -> list[str]:
         """Former keys, comma-separated; else those that this data folder has kept, one a line."""
         kept = data_dir / "secrets" / name.lower()
-        given: list[str] = self.list(name, default=[])
+        given = [each.strip() for each in self.list(name, default=[])]
+        if production and any(map(weak, given)):
+            raise refused(name, "holds a key that is too weak: whoever guesses it makes tokens of ours")
         return given or (kept.read_text().split() if kept.exists() else [])
+
+
+def weak(key: str) -> bool:
+    return len(key) < 32 or len(set(key)) < 10 or key.lower().startswith(PLACEHOLDERS)
 
 
 def refused(name: str, why: str) -> ImproperlyConfigured:

@@ -56,7 +56,7 @@ TRUSTED_PROXY_COUNT = env.number("TRUSTED_PROXY_COUNT", 0, least=0, most=10)
 SECRET_KEY = env.key("SECRET_KEY", production=PRODUCTION, data_dir=DATA_DIR)
 JWT_SIGNING_KEY = env.key("JWT_SIGNING_KEY", production=PRODUCTION, data_dir=DATA_DIR)
 # Former keys, newest first: they still verify what they signed (`manage.py rotate_jwt_key`).
-JWT_OLD_KEYS = env.old_keys("JWT_OLD_KEYS", data_dir=DATA_DIR)
+JWT_OLD_KEYS = env.old_keys("JWT_OLD_KEYS", production=PRODUCTION, data_dir=DATA_DIR)
 if JWT_SIGNING_KEY == SECRET_KEY:
     raise refused("JWT_SIGNING_KEY", "equals SECRET_KEY; each needs a value of its own")
 DEBUG = env.flag("DEBUG", default=False)

@@ -91,3 +91,11 @@ def test_without_valkey_people_can_sign_in(alice: Phone, monkeypatch: pytest.Mon
     monkeypatch.setattr(lock, "client", away)
     assert attempt("wrong").status_code == 401
     assert attempt(make.PASSWORD).status_code == 200
+
+
+def test_the_addresses_of_one_household_count_together(alice: Phone) -> None:
+    """Whoever has an IPv6 network has 2^64 addresses."""
+    for number in range(10):
+        fail(1, REMOTE_ADDR=f"2001:db8:1:2::{number + 1:x}")
+    assert attempt(make.PASSWORD, REMOTE_ADDR="2001:db8:1:2:ffff::1").status_code == 403
+    assert attempt(make.PASSWORD, REMOTE_ADDR="2001:db8:1:3::1").status_code == 200

@@ -8,9 +8,9 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 
 from accounts import mails
-from accounts.models import Mail
+from accounts.models import Mail, User
 from tests import make
-from tests.clients import Phone
+from tests.clients import Api, Phone
 from tests.threads import together
 from zinzino import clock
 
@@ -36,10 +36,38 @@ def test_an_english_person_gets_english_mail_whatever_the_request_says(db: None)
 
 
 def test_names_cannot_smuggle_markup_or_headers(db: None) -> None:
-    make.person("eve@example.com", full_name="<script>alert(1)</script>")
-    row = Mail.objects.get(to="eve@example.com")
+    eve = make.person("eve@example.com", full_name="<script>alert(1)</script>").user
+    eve.is_verified = True
+    row = mails.queue(eve, mails.password_changed, now=clock.now())
+    assert row
+    assert "&lt;script&gt;" in row.html
     assert "<script>" not in row.html
     assert "\n" not in row.subject
+
+
+def test_strangers_get_no_word_that_somebody_else_has_written(anyone: Api, db: None) -> None:
+    """Or our mails would carry anybody's advertisement to anybody's address."""
+    eve = Phone(make.person("victim@example.com", full_name="You have won, see evil.example"))
+    anyone.post("/auth/forgot-password", {"email": "victim@example.com"})
+    User.objects.update(is_verified=True)
+    eve.post("/profile/email", {"new_email": "other@example.com", "password": make.PASSWORD})
+    sent = Mail.objects.order_by("pk")
+    assert [row.kind for row in sent] == ["verify_email", "reset_password", "change_email"]
+    assert not [row for row in sent if "evil" in row.text + row.html]
+
+
+def test_a_mail_that_cannot_be_written_holds_up_no_other(db: None) -> None:
+    """A name in it is longer than DNS knows: Python's codec refuses it in the middle of the batch."""
+    now = clock.now()
+    user = make.person("first@example.com").user
+    User.objects.filter(pk=user.pk).update(email=f"a@{'ü' * 59}.com")
+    Mail.objects.update(to=f"a@{'ü' * 59}.com")
+    make.person("second@example.com")
+    assert mails.send_waiting(now=now + timedelta(seconds=1)) == 1
+    assert dict(Mail.objects.order_by("pk").values_list("last_error", "status")) == {
+        "UnicodeError": "pending",
+        "": "sent",
+    }
 
 
 def test_a_mail_shares_the_fate_of_its_cause(db: None) -> None:

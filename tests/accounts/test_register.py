@@ -38,6 +38,12 @@ def test_the_password_is_kept_as_bcrypt(anyone: Api) -> None:
         ("email", 5),
         ("email", None),
         ("email", "a" * 250 + "@x.com"),
+        # Our mails would go to somebody else, or to nobody.
+        ("email", "ahmet@example\u017f.com"),
+        ("email", "\u017fener@example.com"),
+        ("email", "a@" + "\u00fc" * 59 + ".com"),
+        ("email", "a@" + "\u0131" * 60 + ".com"),
+        ("email", "root@[127.0.0.1]"),
         ("password", "12345"),
         ("password", "x" * 129),
         ("password", ["secret"]),
@@ -56,6 +62,17 @@ def test_a_wrong_field_is_named_with_400(anyone: Api, field: str, value: object)
     assert (response.status_code, response.error["code"]) == (400, "VALIDATION_ERROR")
     assert list(response.error["details"]) == [field]
     assert not User.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_domain_may_have_letters_of_its_own(anyone: Api) -> None:
+    assert anyone.post("/auth/register", {**AHMET, "email": "ahmet@Çığdem.example"}).status_code == 201
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("peer", ["", "unix:", "fe80::1%eth0"])
+def test_a_peer_without_a_plain_address_can_register(anyone: Api, peer: str) -> None:
+    assert anyone.post("/auth/register", AHMET, REMOTE_ADDR=peer).status_code == 201
 
 
 @pytest.mark.django_db

@@ -5,6 +5,9 @@ import ipaddress
 from django.conf import settings
 from django.http import HttpRequest
 
+# One household or office holds at least this much of the IPv6 space.
+IPV6_PREFIX = 64
+
 
 def address(request: HttpRequest) -> str:
     """The client's address, believing exactly `TRUSTED_PROXY_COUNT` proxies (api.md 0).
@@ -15,7 +18,27 @@ def address(request: HttpRequest) -> str:
     hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
     trusted = settings.TRUSTED_PROXY_COUNT
     believed = hops[-trusted] if trusted and len(hops) >= trusted else peer
+    return _plain(believed) or peer or "unknown"
+
+
+def known_address(request: HttpRequest) -> str | None:
+    """The same for a column of addresses: None where the server cannot tell, as behind a socket file."""
+    return _plain(address(request))
+
+
+def network_of(address: str) -> str:
+    """What one household or office holds: an IPv4 address, or the whole prefix of an IPv6 one."""
     try:
-        return str(ipaddress.ip_address(believed))
+        parsed = ipaddress.ip_address(address)
     except ValueError:
-        return peer or "unknown"
+        return address
+    if not isinstance(parsed, ipaddress.IPv6Address):
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((int(parsed), IPV6_PREFIX), strict=False))
+
+
+def _plain(text: str) -> str | None:
+    try:
+        return str(ipaddress.ip_address(text)).partition("%")[0]  # a link's name is no business of ours
+    except ValueError:
+        return None

@@ -49,7 +49,20 @@ class EmailAddress(serializers.EmailField):
         super().__init__(max_length=254, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
-        return str(super().to_internal_value(data)).strip().lower()
+        address = str(super().to_internal_value(data)).strip().lower()
+        if not deliverable(address):
+            self.fail("invalid")
+        return address
+
+
+def deliverable(address: str) -> bool:
+    """Whether our mails reach exactly this address: Django's check lets pass letters that mail servers read as
+    others (the long s), names longer than DNS knows, and machines instead of domains."""
+    local, _, domain = address.rpartition("@")
+    try:
+        return local.isascii() and domain[:1] != "[" and domain.encode("idna").decode("idna") == domain
+    except UnicodeError:
+        return False
 
 
 class Password(serializers.CharField):

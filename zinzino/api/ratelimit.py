@@ -9,7 +9,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 import orjson
@@ -30,8 +29,6 @@ WINDOW_MS = 60_000
 BREAK_S = 1.5
 COMPLAIN_EVERY_S = 60.0
 REMEMBERED_CLIENTS = 10_000
-# One household or office holds at least this much of the IPv6 space.
-IPV6_PREFIX = 64
 
 PROBES = ("/health", "/metrics")
 BY_ADDRESS = frozenset(
@@ -147,18 +144,8 @@ def by_sender(request: HttpRequest) -> str:
 
 
 def by_address(request: HttpRequest) -> str:
-    network = network_of(client.address(request)).encode()
+    network = client.network_of(client.address(request)).encode()
     return "address:" + hmac.new(settings.SECRET_KEY.encode(), network, hashlib.sha256).hexdigest()[:24]
-
-
-def network_of(address: str) -> str:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    return str(parsed.ipv4_mapped or ip_network((int(parsed), IPV6_PREFIX), strict=False))
 
 
 def by_session(request: HttpRequest) -> str:

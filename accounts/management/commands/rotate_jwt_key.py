@@ -26,7 +26,7 @@ class Command(OperatorCommand):
         new = secrets.token_urlsafe(48)
         old = [settings.JWT_SIGNING_KEY, *settings.JWT_OLD_KEYS][:OLD_KEYS_KEPT]
         facts: dict[str, Any] = {"key_id": signing.key_id(new), "former": [signing.key_id(key) for key in old]}
-        if "JWT_SIGNING_KEY" in os.environ or settings.PRODUCTION:
+        if {"JWT_SIGNING_KEY", "JWT_SIGNING_KEY_FILE"} & os.environ.keys() or settings.PRODUCTION:
             facts |= {"JWT_SIGNING_KEY": new, "JWT_OLD_KEYS": ",".join(old)}
         elif not options["dry_run"]:
             keep(settings.DATA_DIR / "secrets", new, old)
