@@ -1,8 +1,11 @@
 """Dispensers: who owns them, what they last reported, what they pour, and how they prove themselves."""
 
 import uuid
+from decimal import Decimal
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from devices import plans
@@ -13,6 +16,76 @@ class DeviceType(models.TextChoices):
     VITAMIN_D = "vitamin_d"
     KRILL_OIL = "krill_oil"
     VEGAN = "vegan"
+
+
+def ceiling_of(device_type: str) -> Decimal:
+    """The most of its supplement that a day may bring, in its unit; no plan and no profile can exceed it."""
+    return Decimal(settings.DOSE_CEILINGS[plans.family_of(device_type)])
+
+
+class SupplementProfile(models.Model):
+    """What dispensers of one type pour by until their owners plan otherwise; staff change it in the back
+    office, and dispensers that are added from then on take it (iot.md 5)."""
+
+    device_type = models.CharField(max_length=50, primary_key=True, choices=DeviceType)
+    amount = models.DecimalField(max_digits=10, decimal_places=3, validators=[MinValueValidator(Decimal("0.001"))])
+    unit = models.CharField(max_length=10, choices=[("ml", "ml"), ("IU", "IU")])
+    concentration = models.DecimalField(
+        max_digits=12,
+        decimal_places=3,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(Decimal("0.001"))],
+        help_text="Units in a millilitre, where the dose is no volume itself.",
+    )
+    target_per_day = models.PositiveSmallIntegerField(validators=[MinValueValidator(1)])
+    max_per_day = models.PositiveSmallIntegerField(validators=[MinValueValidator(1)])
+    min_interval_min = models.PositiveIntegerField(
+        validators=[MinValueValidator(plans.LEAST_INTERVAL_MIN), MaxValueValidator(plans.MOST_INTERVAL_MIN)]
+    )
+    rolling_hours = models.PositiveSmallIntegerField(
+        validators=[MinValueValidator(1), MaxValueValidator(plans.MOST_ROLLING_HOURS)]
+    )
+
+    class Meta:
+        db_table = "supplement_profiles"
+        constraints = (
+            models.CheckConstraint(condition=models.Q(amount__gt=0), name="profile_pours_something"),
+            models.CheckConstraint(
+                condition=models.Q(target_per_day__lte=models.F("max_per_day")), name="profile_target_within_max"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.device_type
+
+    def clean(self) -> None:
+        """No profile may promise what no plan could have: the ceilings, and the unit they are counted in."""
+        shipped, ceiling = plans.DEFAULTS[self.device_type], ceiling_of(self.device_type)
+        if self.unit != shipped.unit:
+            raise ValidationError({"unit": f"Must be {shipped.unit}: the ceiling is counted in it."})
+        if self.amount and self.max_per_day and self.amount * self.max_per_day > ceiling:
+            raise ValidationError(
+                {"max_per_day": f"Together more than the ceiling of {ceiling} {self.unit} a day."}
+            )
+
+    @staticmethod
+    def of(device_type: str) -> plans.Defaults:
+        """What holds for a type; what was shipped where its row is missing."""
+        row = SupplementProfile.objects.filter(pk=device_type).first()
+        return row.defaults if row else plans.DEFAULTS[device_type]
+
+    @property
+    def defaults(self) -> plans.Defaults:
+        return plans.Defaults(
+            amount=self.amount,
+            unit=self.unit,
+            target_per_day=self.target_per_day,
+            max_per_day=self.max_per_day,
+            min_interval_min=self.min_interval_min,
+            rolling_hours=self.rolling_hours,
+            concentration=self.concentration,
+        )
 
 
 class SetupState(models.TextChoices):

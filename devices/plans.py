@@ -12,13 +12,11 @@ from zoneinfo import ZoneInfo
 OMEGA, VITAMIN_D = "omega", "vitamin_d"
 FAMILIES = {"fish_oil": OMEGA, "krill_oil": OMEGA, "vegan": OMEGA, "vitamin_d": VITAMIN_D}
 
-DEFAULT_DOSES = {
-    "fish_oil": (Decimal(5), "ml"),
-    "vitamin_d": (Decimal(1000), "IU"),
-    "krill_oil": (Decimal(3), "ml"),
-    "vegan": (Decimal(5), "ml"),
-}
 MICROLITRES_PER_ML = 1000
+
+# No plan may allow doses closer than this, and no rule looks further back than two days.
+LEAST_INTERVAL_MIN, MOST_INTERVAL_MIN = 60, 2880
+MOST_ROLLING_HOURS = 48
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 ONE_DAY = timedelta(days=1)
@@ -30,6 +28,11 @@ DATES_AROUND = (-3, -2, -1, 0, 1, 2)
 DATES_AHEAD = 15
 
 
+# Kept in a stored plan and never shown: the former zone, whether a person chose the interval, and how many
+# units a millilitre holds.
+HIDDEN = ("zone_change", "interval_chosen", "concentration")
+
+
 def members(family: str) -> list[str]:
     """The device types whose doses count against each other."""
     return [device_type for device_type, of in FAMILIES.items() if of == family]
@@ -37,6 +40,29 @@ def members(family: str) -> list[str]:
 
 def family_of(device_type: str) -> str:
     return FAMILIES[device_type]
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a dispenser of one type pours by until its owner plans otherwise (iot.md 5)."""
+
+    amount: Decimal
+    unit: str
+    target_per_day: int = 1
+    max_per_day: int = 2
+    min_interval_min: int = 240
+    rolling_hours: int = 20
+    # Units in a millilitre, where a dose is no volume itself; None where nobody has said.
+    concentration: Decimal | None = None
+
+
+# As shipped. Staff may change what holds in the table `supplement_profiles`.
+DEFAULTS = {
+    "fish_oil": Defaults(Decimal(5), "ml"),
+    "vitamin_d": Defaults(Decimal(1000), "IU", max_per_day=1),
+    "krill_oil": Defaults(Decimal(3), "ml"),
+    "vegan": Defaults(Decimal(5), "ml"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +119,8 @@ class Plan:
     timezone: str
     slots: tuple[Slot, ...] = ()
     zone_change: ZoneChange | None = None
+    # Units in a millilitre, where the dose is no volume itself.
+    concentration: Decimal | None = None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -158,7 +186,9 @@ class Plan:
 
     @property
     def volume_ul(self) -> int | None:
-        return int(self.amount * MICROLITRES_PER_ML) if self.unit == "ml" else None
+        """What a pump has to move, in microlitres; None where the concentration is not known."""
+        units_per_ml = Decimal(1) if self.unit == "ml" else self.concentration
+        return round(self.amount * MICROLITRES_PER_ML / units_per_ml) if units_per_ml else None
 
 
 def _due_at(window: Window) -> datetime:
@@ -196,18 +226,24 @@ def dose_text(amount: Decimal, unit: str) -> str:
     return f"{amount.normalize():f}{unit}"
 
 
-def default_plan(device_type: str) -> dict[str, Any]:
-    """What a newly registered dispenser pours by: one dose a day, with room for a second."""
-    amount, unit = DEFAULT_DOSES[device_type]
+def default_plan(device_type: str, defaults: Defaults | None = None) -> dict[str, Any]:
+    """What a newly registered dispenser pours by, in its stored form; without slots, so at any time."""
+    given = defaults or DEFAULTS[device_type]
     return {
-        "dose": {"amount": int(amount), "unit": unit},
-        "target_per_day": 1,
-        "max_per_day": 1 if device_type == "vitamin_d" else 2,
-        "min_interval_min": 240,
-        "rolling_hours": 20,
+        "dose": {"amount": number(given.amount), "unit": given.unit},
+        "target_per_day": given.target_per_day,
+        "max_per_day": given.max_per_day,
+        "min_interval_min": given.min_interval_min,
+        "rolling_hours": given.rolling_hours,
         "slots": [],
         "paused_until": None,
+        "concentration": number(given.concentration) if given.concentration else None,
     }
+
+
+def number(amount: Decimal) -> int | float:
+    """As JSON has it: 5, not 5.0."""
+    return int(amount) if amount == amount.to_integral_value() else float(amount)
 
 
 def plan_of(stored: Mapping[str, Any], *, version: int, timezone: str) -> Plan:
@@ -224,6 +260,7 @@ def plan_of(stored: Mapping[str, Any], *, version: int, timezone: str) -> Plan:
         timezone=timezone,
         slots=tuple(slot_of(slot) for slot in stored["slots"]),
         zone_change=_zone_change_of(stored.get("zone_change")),
+        concentration=Decimal(str(stored["concentration"])) if stored.get("concentration") else None,
     )
 
 

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
 from devices.models import DeviceType, SetupState
+from devices.plans import DAYS
 from zinzino.api.fields import PlainText, StrictBoolean, StrictInteger
 
 
@@ -72,6 +73,14 @@ class Dose(serializers.Serializer[Any]):
     unit = serializers.CharField()
 
 
+class Slot(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    local_time = serializers.CharField(help_text="HH:MM in the plan's time zone.")
+    days = serializers.ListField(child=serializers.ChoiceField(DAYS))
+    before_min = serializers.IntegerField()
+    after_min = serializers.IntegerField()
+
+
 class Plan(serializers.Serializer[Any]):
     version = serializers.IntegerField()
     dose = Dose()
@@ -79,9 +88,19 @@ class Plan(serializers.Serializer[Any]):
     max_per_day = serializers.IntegerField()
     min_interval_min = serializers.IntegerField()
     rolling_hours = serializers.IntegerField()
-    slots = serializers.ListField(child=serializers.DictField())
+    slots = Slot(many=True)
     paused_until = serializers.DateTimeField(allow_null=True)
     timezone = serializers.CharField()
+    updated_at = serializers.DateTimeField()
+
+
+class PlanWarning(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField(help_text="In the reader's language.")
+
+
+class PlanWithWarnings(Plan):
+    warnings = PlanWarning(many=True)
 
 
 class LastDecision(serializers.Serializer[Any]):

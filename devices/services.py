@@ -10,7 +10,7 @@ from django.db.models.functions import Cast, Concat, Left, Replace
 from django.utils.translation import gettext_lazy
 
 from devices import credentials, plans
-from devices.models import Device, DeviceCredential
+from devices.models import Device, DeviceCredential, SupplementProfile
 from zinzino.api.errors import DuplicateEntry, NotFound, NotOwner
 
 T = TypeVar("T")
@@ -50,9 +50,10 @@ def register(user_id: UUID, timezone: str, *, now: datetime, **described: Any) -
 
     Raises DeviceAlreadyRegistered with `owner: yours|other`.
     """
+    device_type = described["device_type"]
     device = Device(
         user_id=user_id,
-        plan=plans.default_plan(described["device_type"]),
+        plan=plans.default_plan(device_type, SupplementProfile.of(device_type)),
         timezone=timezone,
         created_at=now,
         updated_at=now,

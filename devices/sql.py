@@ -6,8 +6,12 @@ from uuid import UUID
 
 from django.db import connection
 
-# The JSON of a plan (api.md 3).
-PLAN_JSON = """(d.plan::jsonb || jsonb_build_object('version', d.plan_version, 'timezone', d.timezone))"""
+from devices import plans
+
+# The JSON of a plan (api.md 3). Its warnings depend on the reader's language: only its own endpoint has them.
+PLAN_JSON = f"""(d.plan - '{{{",".join(plans.HIDDEN)}}}'::text[] || jsonb_build_object(
+    'version', d.plan_version, 'timezone', d.timezone,
+    'updated_at', coalesce(d.plan ->> 'updated_at', iso_ms(d.created_at))))"""
 
 # The JSON of a device, the same in the list, the details and in sync (mission 3.1, api.md 3).
 DEVICE_FIELDS = f"""
@@ -26,6 +30,14 @@ STATE_JSON = """json_build_object(
     'device_id', d.id, 'cup_placed', d.cup_placed, 'sensor_reading', d.sensor_reading,
     'last_state_change', iso_ms(d.last_state_change))"""
 NAMED_STATE_JSON = STATE_JSON.replace("'cup_placed'", "'device_name', d.device_name, 'cup_placed'")
+
+# The plan, and the targets of the owner's other dispensers; by the primary key and devices_of_user.
+PLAN = f"""
+SELECT d.user_id, json_build_object(
+    'shown', {PLAN_JSON}, 'stored', d.plan, 'device_type', d.device_type,
+    'others', (SELECT coalesce(json_agg(json_build_array(o.device_type, (o.plan ->> 'target_per_day')::int)), '[]')
+                 FROM devices o WHERE o.user_id = d.user_id AND o.id <> d.id AND o.is_active))::text
+  FROM devices d WHERE d.id = %s"""
 
 # By the unique token_hash and a primary key.
 LIVING_CREDENTIAL = """
@@ -75,6 +87,11 @@ def devices_of(user_id: UUID, *, sort: str, order: str, include_inactive: bool) 
 def device(device_id: UUID) -> tuple[UUID, str] | None:
     """The owner and the JSON of one device, by its primary key."""
     return _owned(f"SELECT d.user_id, {DEVICE_JSON}::text FROM devices d WHERE d.id = %s", (device_id,))
+
+
+def plan(device_id: UUID) -> tuple[UUID, str] | None:
+    """The owner of a device, and its plan with what its warnings need."""
+    return _owned(PLAN, (device_id,))
 
 
 def owner(device_id: UUID) -> tuple[UUID, UUID] | None:

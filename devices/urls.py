@@ -1,7 +1,9 @@
+from devices.plan_views import PlanViewSet
 from devices.views import DevicesViewSet, DeviceViewSet
 from zinzino.api.views import route
 
 urlpatterns = [
     route("devices", DevicesViewSet, "devices", get="list", post="create"),
+    route("devices/<id:device_id>/plan", PlanViewSet, "device-plan", get="retrieve", put="update"),
     route("devices/<id:device_id>/token", DeviceViewSet, "device-token", post="new_token"),
 ]

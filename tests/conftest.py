@@ -5,13 +5,16 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from devices.models import SupplementProfile
 from tests import make
 from tests.clients import Api, Phone, Unit
 from zinzino.redis_client import client
@@ -67,6 +70,13 @@ def charlie(db: None) -> Phone:
 def kitchen(alice: Phone) -> Unit:
     """Alice's fish oil dispenser."""
     return alice.dispenser()
+
+
+@pytest.fixture
+def profiles(db: None) -> None:
+    """The supplement profiles as the migration makes them; a test that really commits ends with a flush."""
+    SupplementProfile.objects.all().delete()
+    import_module("devices.migrations.0003_supplement_profiles").fill(apps, None)
 
 
 @pytest.fixture
