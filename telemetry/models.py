@@ -239,11 +239,11 @@ class SafetyStop(models.Model):
     value = models.CharField(max_length=100, blank=True)
     # Shown to the people whose dispensers it stops.
     reason = models.CharField(max_length=500)
-    until = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True, blank=True)
     ordered_by = models.CharField(max_length=254)
     ordered_at = models.DateTimeField()
     lifted_by = models.CharField(max_length=254, blank=True)
-    lifted_at = models.DateTimeField(null=True)
+    lifted_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         db_table = "safety_stops"

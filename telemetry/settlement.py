@@ -51,7 +51,7 @@ def confirm(
         device = family.lock(caller)
         dose = own_dispense(caller, dispense_id)
         if unit not in {None, dose.unit}:
-            raise InvalidFields({"unit": [gettext("Must be the unit of the dose.")]})
+            raise InvalidFields(unit=[gettext("Must be the unit of the dose.")])
         sql.take_keys(caller.id, [event_key(event_id)], now=now)
         disputed = receive(dose, report, of=device, finished_at=finished_at, now=now)
         after = Device.objects.get(pk=caller.id)

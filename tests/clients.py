@@ -1,7 +1,7 @@
 """Clients of the API for tests: they speak HTTP to the whole stack, middleware included."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.test import Client
 
@@ -61,6 +61,16 @@ class Unit(Api):
 
     def cup(self, placed: bool, **reading: Any) -> Any:
         return self.post(f"/states/{self.id}", {"cup_placed": placed, **reading})
+
+    def ask(self, *, cup_placed: bool = True, **request: Any) -> Any:
+        """A request of the full protocol."""
+        return self.post(
+            "/iot/dispense/request", {"request_id": str(uuid4()), "cup_placed": cup_placed, **request}
+        )
+
+    def confirm(self, dispense_id: str, outcome: str, **report: Any) -> Any:
+        body = {"event_id": str(uuid4()), "outcome": outcome, **report}
+        return self.post(f"/iot/dispense/{dispense_id}/confirm", body)
 
     def status(self, **reported: Any) -> Any:
         return self.patch(f"/devices/{self.id}/status", reported)

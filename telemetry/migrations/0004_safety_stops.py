@@ -17,11 +17,11 @@ class Migration(migrations.Migration):
                 ('scope', models.CharField(choices=[('all', 'All'), ('type', 'Type'), ('firmware', 'Firmware'), ('lot', 'Lot'), ('unit', 'Unit')], max_length=8)),
                 ('value', models.CharField(blank=True, max_length=100)),
                 ('reason', models.CharField(max_length=500)),
-                ('until', models.DateTimeField(null=True)),
+                ('until', models.DateTimeField(blank=True, null=True)),
                 ('ordered_by', models.CharField(max_length=254)),
                 ('ordered_at', models.DateTimeField()),
                 ('lifted_by', models.CharField(blank=True, max_length=254)),
-                ('lifted_at', models.DateTimeField(null=True)),
+                ('lifted_at', models.DateTimeField(blank=True, null=True)),
             ],
             options={
                 'db_table': 'safety_stops',
