@@ -76,6 +76,21 @@ def reset(token: str) -> Letter:
     )
 
 
+def reset_after_undo(token: str) -> Letter:
+    """The old password is void, so that nobody may be told that they need not do anything."""
+    return Letter(
+        "reset_password",
+        _("Choose a new password"),
+        (
+            _("Your Zinzino account uses this address again, and all sessions have ended."),
+            _("To sign in, please choose a new password. The link is good for one hour."),
+        ),
+        _("Choose a new password"),
+        "/reset-password",
+        token,
+    )
+
+
 def email_change(token: str) -> Letter:
     return Letter(
         "change_email",

@@ -1,4 +1,4 @@
-"""The pages behind the links of our mails: they work without the app and without scripts.
+"""The pages behind the links of our mails: they work without the app, without scripts and without cookies.
 
 Opening a link changes nothing, so that a scanner that fetches it burns no token; the button does.
 """
@@ -9,16 +9,21 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
+from django.utils.decorators import method_decorator
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views import View
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import ValidationError
 
 from accounts import recovery
+from accounts.one_time import InvalidToken
 from accounts.serializers import strong_enough
 from zinzino import clock
+from zinzino.api import language
 from zinzino.api.errors import ApiError
 
 
@@ -30,6 +35,11 @@ class NewPassword(Confirmation):
     new_password = forms.CharField(
         label=gettext_lazy("New password"),
         strip=False,
+        help_text=format_lazy(
+            gettext_lazy("{least} to {most} characters."),
+            least=settings.PASSWORD_MIN_LENGTH,
+            most=settings.PASSWORD_MAX_LENGTH,
+        ),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
 
@@ -49,18 +59,37 @@ class MailPage(View):
     form: type[forms.Form] = Confirmation
     act: Callable[..., None]
 
+    # The token in the form is a secret that only the mail holds: it does what a CSRF cookie would do.
+    @method_decorator(csrf_exempt)
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        language.activate(request)
+        return super().dispatch(request, *args, **kwargs)
+
     def get(self, request: HttpRequest) -> HttpResponse:
-        return self.shown(form=self.form(initial={"token": request.GET.get("token", "")[:200]}))
+        token = request.GET.get("token", "")[:200]
+        return self.shown(form=self.form(initial={"token": token})) if token else self.refused(InvalidToken())
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = self.form(request.POST)
+        if "token" in form.errors:
+            return self.refused(InvalidToken())
         if not form.is_valid():
-            return self.shown(form=form, status=422)
+            return self.again(form)
         try:
             type(self).act(**form.cleaned_data, now=clock.now())
         except ApiError as error:
-            return self.shown(problem=str(error.detail), status=error.status_code)
+            return self.refused(error)
         return self.shown(done=True)
+
+    def again(self, form: forms.Form) -> HttpResponse:
+        """The form once more; who uses the keyboard or a screen reader starts at what has to be mended."""
+        for name in form.errors:
+            form.fields[name].widget.attrs["autofocus"] = True
+        return self.shown(form=form, status=422)
+
+    def refused(self, error: ApiError) -> HttpResponse:
+        spent = isinstance(error, InvalidToken)
+        return self.shown(problem=str(error.detail), spent=spent, status=error.status_code)
 
     def words(self) -> dict[str, str]:
         raise NotImplementedError
@@ -69,7 +98,7 @@ class MailPage(View):
         page = render(self.request, "accounts/page.html", {**self.words(), **shown}, status=status)
         # The address holds a secret: no cache keeps it, no other site hears of it.
         page["Cache-Control"] = "no-store"
-        page["Referrer-Policy"] = "same-origin"  # with none at all the form itself would lose its origin
+        page["Referrer-Policy"] = "no-referrer"
         page["X-Robots-Tag"] = "noindex"
         page["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"
         return page
@@ -96,6 +125,7 @@ class VerifyEmailPage(MailPage):
             "lead": _("Press the button to confirm that this address is yours."),
             "button": _("Confirm"),
             "success": _("Your email address has been confirmed."),
+            "advice": _("You can ask for a new link in the app."),
         }
 
 
@@ -109,6 +139,7 @@ class ResetPasswordPage(MailPage):
             "lead": _("All your devices will have to sign in again."),
             "button": _("Save"),
             "success": _("Your password has been reset."),
+            "advice": _("You can ask for a new link in the app."),
         }
 
 
@@ -121,6 +152,7 @@ class UndoEmailChangePage(MailPage):
             "lead": _("Your account returns to this address, all sessions end, and you choose a new password."),
             "button": _("Undo"),
             "success": _("Done. We have sent you a link to choose a new password."),
+            "advice": _("If your account still has the wrong address, please contact support."),
         }
 
 

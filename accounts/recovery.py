@@ -14,7 +14,7 @@ from accounts import lock, mails, one_time, provider_links, services, sessions
 from accounts.models import EndReason, OneTimeToken, SecurityEvent, Session, User, normalized_email
 from accounts.one_time import InvalidToken, Purpose
 from accounts.services import EmailTaken, WrongCredentials, send_verification
-from zinzino.api.errors import NotFound, RateLimitExceeded
+from zinzino.api.errors import InvalidFields, NotFound, RateLimitExceeded
 
 HOUR = timedelta(hours=1)
 
@@ -25,6 +25,10 @@ class EmailUnknown(NotFound):
 
 class CurrentPasswordWrong(WrongCredentials):
     message = gettext_lazy("The current password is incorrect.")
+
+
+class NoAddress(InvalidFields):
+    message = gettext_lazy("This account has no email address.")
 
 
 class TooManyMails(RateLimitExceeded):
@@ -103,8 +107,10 @@ def set_password(user: User, new_password: str, *, now: datetime) -> None:
 
 @transaction.atomic
 def resend_verification(user_id: UUID, *, now: datetime) -> bool:
-    """Mail another link; False where the address is proven already. Raises TooManyMails."""
+    """Mail another link; False where the address is proven already. Raises NoAddress, TooManyMails."""
     user = User.objects.select_for_update(no_key=True).get(pk=user_id)
+    if user.email is None:
+        raise NoAddress
     if user.is_verified:
         return False
     count_mail(user, Purpose.VERIFY_EMAIL, now=now)
@@ -169,6 +175,6 @@ def undo_email_change(token: str, *, now: datetime) -> None:
             provider_links.end(provider_links.of(user), user)
             sessions.end(user.sessions.all(), EndReason.REVOKED, now=now)
             reset = one_time.issue(user, Purpose.RESET_PASSWORD, email=spent.email, now=now)
-            mails.queue(user, mails.reset, reset, now=now)
+            mails.queue(user, mails.reset_after_undo, reset, now=now)
     except IntegrityError as error:
         raise EmailTaken from error

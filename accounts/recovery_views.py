@@ -41,7 +41,7 @@ class MailedTokenViewSet(OpenViewSet):
 
 
 class CredentialsViewSet(ApiViewSet):
-    @operation("Send the confirmation mail again", response=Message)
+    @operation("Send the confirmation mail again", response=Message, errors=(422,))
     @idempotent()
     def resend_verification(self, request: Request) -> Response:
         sent = recovery.resend_verification(caller(request).id, now=clock.now())

@@ -37,7 +37,8 @@ class Login(serializers.Serializer[Any]):
 
 
 class Refresh(serializers.Serializer[Any]):
-    refresh_token = serializers.CharField(max_length=4096)
+    # However long: what is no token of ours is refused as such, not as a field.
+    refresh_token = serializers.CharField()
 
 
 class Email(serializers.Serializer[Any]):
@@ -45,7 +46,7 @@ class Email(serializers.Serializer[Any]):
 
 
 class MailedToken(serializers.Serializer[Any]):
-    token = serializers.CharField(max_length=200)
+    token = serializers.CharField()
 
 
 class ResetPassword(MailedToken):

@@ -222,6 +222,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
 SESSION_COOKIE_AGE = 8 * 3600
+CSRF_FAILURE_VIEW = "zinzino.urls.forged_form"
 X_FRAME_OPTIONS = "DENY"
 # PageCsrfMiddleware is Django's own, kept off the API; the check looks for the name only.
 SILENCED_SYSTEM_CHECKS = ["security.W003"]

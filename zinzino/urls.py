@@ -4,7 +4,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, URLResolver, include, path, re_path
-from django.views import defaults
+from django.views import csrf, defaults
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from django.views.static import serve
@@ -27,6 +27,13 @@ def unknown_path(request: HttpRequest, exception: Exception | None = None) -> Ht
     if request.path_info.startswith("/admin/") and exception:
         return defaults.page_not_found(request, exception)
     return errors.unknown_path(request)
+
+
+def forged_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Only the back office has forms that a cookie protects; anything else is no form of ours."""
+    if request.path_info.startswith("/admin/"):
+        return csrf.csrf_failure(request, reason)
+    return errors.http_response(errors.MethodNotAllowed())
 
 
 def picture(request: HttpRequest, path: str) -> HttpResponseBase:

@@ -157,6 +157,24 @@ def test_a_verification_can_be_sent_again(anyone: Api, alice: Phone) -> None:
     assert Mail.objects.filter(kind="verify_email").count() == 2
 
 
+def test_nothing_is_sent_where_apple_keeps_the_address(alice: Phone) -> None:
+    User.objects.filter(pk=alice.user.pk).update(email=None)
+    answer = alice.post("/auth/resend-verification", HTTP_ACCEPT_LANGUAGE="en")
+    assert (answer.status_code, answer.error["message"]) == (422, "This account has no email address.")
+    assert Mail.objects.count() == 1
+
+
+@pytest.mark.parametrize("token", ["nonsense", "x" * 201, "x" * 200_000, 5])
+def test_whatever_is_no_token_of_ours_is_refused_as_one(anyone: Api, db: None, token: object) -> None:
+    mailed_ones = (
+        anyone.post("/auth/verify-email", {"token": token}),
+        anyone.post("/auth/reset-password", {"token": token, "new_password": NEW}),
+    )
+    assert [(answer.status_code, answer.error["code"]) for answer in mailed_ones] == [(400, "INVALID_TOKEN")] * 2
+    refreshed = anyone.post("/auth/refresh", {"refresh_token": token})
+    assert (refreshed.status_code, refreshed.error["details"]) == (401, {"reason": "token_invalid"})
+
+
 def test_an_address_moves_when_the_new_one_is_proven(anyone: Api, alice: Phone) -> None:
     asked = alice.post("/profile/email", {"new_email": "New@Example.com", "password": make.PASSWORD})
     assert asked.status_code == 200
@@ -178,6 +196,8 @@ def test_the_old_address_can_take_the_account_back(anyone: Api, alice: Phone) ->
     user = User.objects.get(pk=alice.user.pk)
     assert (user.email, user.has_usable_password()) == ("alice@example.com", False)
     assert not Session.objects.filter(ended_at=None).exists()
+    text = Mail.objects.get(kind="reset_password").text
+    assert "hiçbir şey yapmanız gerekmez" not in text  # the old password is void: there is something to do
     reset = anyone.post("/auth/reset-password", {"token": mailed("reset_password"), "new_password": NEW})
     assert reset.status_code == 200
 

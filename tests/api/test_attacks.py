@@ -33,6 +33,17 @@ def test_the_document_can_only_be_read(db: None) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (405, "METHOD_NOT_ALLOWED")
 
 
+@pytest.mark.parametrize("path", ["/docs", "/redoc", f"/exports/{uuid.uuid4()}/x", "/.well-known/assetlinks.json"])
+def test_what_can_only_be_read_says_so_in_the_envelope(db: None, path: str) -> None:
+    answer: Any = Client(enforce_csrf_checks=True).post(path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (405, "METHOD_NOT_ALLOWED")
+
+
+def test_a_forged_form_of_the_back_office_gets_a_page(db: None) -> None:
+    answer: Any = Client(enforce_csrf_checks=True).post("/admin/login/")
+    assert (answer.status_code, answer["Content-Type"]) == (403, "text/html; charset=utf-8")
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_an_empty_body_of_a_form_changes_nothing(alice: Phone, kitchen: Unit, form: str) -> None:
     assert alice.send("PUT", f"/devices/{kitchen.id}", b"", content_type=form).status_code == 200
