@@ -12,7 +12,7 @@ from accounts import tokens
 from accounts.models import EndReason, RefreshToken, SecurityEvent, Session, User
 from zinzino.api import signing
 from zinzino.api.bearer import Kind, read_person, token_hash
-from zinzino.api.client import known_address
+from zinzino.api.client import known_address, told
 from zinzino.api.errors import Unauthorized
 
 # Two requests of one app may refresh at the same moment; both get the same child.
@@ -59,10 +59,10 @@ class Client:
     @classmethod
     def of(cls, request: HttpRequest) -> "Client":
         return cls(
-            device_name=request.META.get("HTTP_X_DEVICE_NAME", "")[:100],
-            platform=request.META.get("HTTP_X_PLATFORM", "")[:20],
-            app_version=request.META.get("HTTP_X_APP_VERSION", "")[:20],
-            user_agent=request.META.get("HTTP_USER_AGENT", "")[:200],
+            device_name=told(request, "X_DEVICE_NAME", most=100),
+            platform=told(request, "X_PLATFORM", most=20),
+            app_version=told(request, "X_APP_VERSION", most=20),
+            user_agent=told(request, "USER_AGENT", most=200),
             address=known_address(request),
         )
 

@@ -44,6 +44,21 @@ def test_the_list_tells_which_session_asks(alice: Phone, tablet: Api, statements
     }
 
 
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("Ay%C5%9Fe%E2%80%99nin%20iPhone%E2%80%99u", "Ayşe’nin iPhone’u"),
+        ("100% Pixel", "100% Pixel"),
+        ("a%00b%0Ac%C5", "abc\N{REPLACEMENT CHARACTER}"),
+        ("%C5%9F" * 101, "ş" * 100),
+    ],
+)
+def test_a_phone_has_the_name_that_its_owner_gave_it(anyone: Api, alice: Phone, sent: str, shown: str) -> None:
+    known = {"email": "alice@example.com", "password": make.PASSWORD}
+    assert anyone.post("/auth/login", known, HTTP_X_DEVICE_NAME=sent).status_code == 200
+    assert shown in [row["device_name"] for row in alice.get("/auth/sessions").data]
+
+
 def test_one_session_is_ended_at_once(alice: Phone, tablet: Api) -> None:
     [other] = [row["id"] for row in alice.get("/auth/sessions").data if not row["current"]]
     assert alice.delete(f"/auth/sessions/{other}").status_code == 200

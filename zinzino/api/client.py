@@ -1,6 +1,7 @@
-"""Where a request comes from."""
+"""Where a request comes from, and what it says of the phone that sends it."""
 
 import ipaddress
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -42,3 +43,12 @@ def _plain(text: str) -> str | None:
         return str(ipaddress.ip_address(text)).partition("%")[0]  # a link's name is no business of ours
     except ValueError:
         return None
+
+
+def told(request: HttpRequest, name: str, *, most: int) -> str:
+    """What a header such as `X-Device-Name` says: one line of at most `most` characters, percent-decoded.
+
+    HTTP headers are ASCII, and our server drops others: "Ayşe" is sent as `Ay%C5%9Fe`.
+    """
+    text: str = request.META.get(f"HTTP_{name}", "")
+    return "".join(filter(str.isprintable, unquote(text))).strip()[:most]

@@ -46,6 +46,9 @@ Paths have no trailing slash. `/api` serves the same as `/v1` and shares its rat
 Requests are counted per minute; `X-RateLimit-Limit`, `-Remaining` and `-Reset` (epoch seconds) say how many
 are left. After a 429 or 503 wait `Retry-After` seconds, with jitter. A POST whose answer was lost may be sent
 again under the same `Idempotency-Key`, where the operation lists that header.
+
+`X-Device-Name`, `X-Platform` and `X-App-Version` say which phone a session is on; people see them in their
+list of sessions. Header values are ASCII: percent-encode the rest (`Ay%C5%9Fe`).
 """
 FAILURES: dict[int, type[errors.ApiError]] = {
     kind.status_code: kind
