@@ -18,18 +18,21 @@ README = Path(embedded.PROJECT) / "README.md"
 def test_the_tour_works_as_printed(running: Product) -> None:
     script = "\n".join(re.findall(r"```bash\n(.*?)```", README.read_text(), re.DOTALL))
     done = subprocess.run(
-        # An echo after each answer: curl prints no line end.
-        ["bash", "-euo", "pipefail", "-c", re.sub(r"(?m)^(curl (?:.*\\\n)*.*)$", r"\1; echo", script)],
-        env={**running.environment, "API": f"{running.url}/v1"},
+        # As it is pasted: an interactive shell gives some signs a meaning that a script does not know.
+        ["bash", "--norc", "--noprofile", "-i"],
+        input=f"set -euo pipefail\n{script}",
+        env={**running.environment, "API": f"{running.url}/v1", "HISTFILE": ""},
+        start_new_session=True,
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    profile, yes, again, removed, too_soon, status, notifications, delta, refused = (
-        json.loads(line) for line in done.stdout.splitlines()
+    profile, confirmed, yes, again, removed, too_soon, status, notifications, delta, refused = (
+        json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")
     )
     assert profile["data"]["full_name"] == "Ahmet Yılmaz"
+    assert confirmed == {"success": True, "message": "Your email address has been confirmed."}
     assert yes["data"]["should_dispense"] is True
     assert yes["data"]["dispense_amount"] == "5ml"
     assert again["data"]["dispense_id"] == yes["data"]["dispense_id"]
