@@ -26,6 +26,10 @@ class WrongCredentials(Unauthorized):
     message = gettext_lazy("Invalid email or password.")
 
 
+class NoPassword(WrongCredentials):
+    message = gettext_lazy("This account has no password yet. Please set one with the link of a reset mail.")
+
+
 @dataclass(frozen=True, slots=True)
 class SignIn:
     user: User
@@ -86,8 +90,10 @@ def enter(user: User, client: sessions.Client, *, now: datetime) -> SignIn:
 
 
 def confirm(user: User, password: str, *, session_id: UUID) -> bool:
-    """Whether a signed-in person knows their password. Raises AccountLocked: a stolen phone guesses no longer
-    than a stranger at the login."""
+    """Whether a signed-in person knows their password. Raises NoPassword, and AccountLocked: a stolen phone
+    guesses no longer than a stranger at the login."""
+    if not user.has_usable_password():
+        raise NoPassword
     gate = lock.Gate(user.email or str(user.pk), f"session:{session_id}")
     gate.check()
     if user.check_password(password):

@@ -3,7 +3,12 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import InterfaceError, OperationalError
+from django.utils.translation import override
+from redis.exceptions import RedisError
+
+from zinzino.api.errors import ApiError
 
 
 class OperatorCommand(BaseCommand):
@@ -18,6 +23,17 @@ class OperatorCommand(BaseCommand):
         parser.add_argument("--json", action="store_true", help="answer as JSON")
         if self.destroys:
             parser.add_argument("--dry-run", action="store_true", help="say what would happen, change nothing")
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """In English, whatever the customers speak; a refusal or a server that is away is one line."""
+        try:
+            with override("en"):
+                return super().execute(*args, **options)
+        except ApiError as error:
+            raise CommandError(str(error.detail)) from error
+        except (OperationalError, InterfaceError, RedisError) as error:
+            why = str(error).partition("\n")[0]
+            raise CommandError(f"PostgreSQL or Valkey does not answer: {why}") from error
 
     def report(self, facts: dict[str, Any], *, as_json: bool) -> None:
         if as_json:

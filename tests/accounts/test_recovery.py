@@ -202,6 +202,17 @@ def test_the_old_address_can_take_the_account_back(anyone: Api, alice: Phone) ->
     assert reset.status_code == 200
 
 
+def test_who_has_no_password_is_told_so(alice: Phone) -> None:
+    User.objects.filter(pk=alice.user.pk).update(password="!")
+    answers = (
+        alice.put("/profile/password", {"current_password": "x", "new_password": NEW}),
+        alice.post("/profile/email", {"new_email": "new@example.com", "password": "x"}),
+    )
+    for answer in answers:
+        assert (answer.status_code, answer.error["details"]) == (401, {"reason": "credentials"})
+        assert answer.error["message"].startswith("Bu hesabın henüz bir şifresi yok.")
+
+
 def test_a_taken_address_cannot_be_moved_to(alice: Phone, bob: Phone) -> None:
     taken = alice.post("/profile/email", {"new_email": "bob@example.com", "password": make.PASSWORD})
     assert (taken.status_code, taken.error["code"]) == (409, "DUPLICATE_ENTRY")

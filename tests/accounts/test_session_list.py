@@ -1,18 +1,11 @@
-import json
 import uuid
-from datetime import timedelta
-from io import StringIO
-from pathlib import Path
 
 import pytest
-from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from accounts import sessions
-from accounts.models import OneTimeToken, RefreshToken, Session, User
+from accounts.models import RefreshToken, Session
 from tests import make
 from tests.clients import Api, Phone
-from zinzino import clock
 from zinzino.api import signing
 
 
@@ -102,59 +95,3 @@ def test_a_lost_answer_is_the_same_after_a_key_roll(alice: Phone, settings: Sett
 def test_a_forgotten_key_ends_its_tokens(alice: Phone, settings: Settings) -> None:
     settings.JWT_SIGNING_KEY, settings.JWT_OLD_KEYS = "n" * 20 + "ew-key-of-forty-characters", []
     assert alice.get("/profile").error["details"] == {"reason": "token_invalid"}
-
-
-# ------------------------------------------------------------------------------------------ commands
-
-
-def said(command: str, *words: str) -> dict[str, object]:
-    out = StringIO()
-    call_command(command, *words, "--json", stdout=out)
-    answer: dict[str, object] = json.loads(out.getvalue())
-    return answer
-
-
-def test_revoke_sessions_previews_and_ends(alice: Phone) -> None:
-    assert said("revoke_sessions", "--email", "Alice@example.com", "--dry-run")["sessions"] == 1
-    assert alice.get("/profile").status_code == 200
-    assert said("revoke_sessions", "--id", str(alice.user.pk))["sessions"] == 1
-    assert alice.get("/profile").status_code == 401
-    with pytest.raises(CommandError):
-        said("revoke_sessions", "--email", "nobody@example.com")
-
-
-def test_create_staff_takes_no_weak_password_and_no_taken_address(
-    db: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("STAFF_PASSWORD", "short")
-    with pytest.raises(CommandError):
-        said("create_staff", "desk@example.com")
-    monkeypatch.setenv("STAFF_PASSWORD", "long-enough-for-staff")
-    said("create_staff", "Desk@example.com", "--superuser")
-    user = User.objects.get()
-    assert (user.email, user.is_staff, user.is_superuser) == ("desk@example.com", True, True)
-    with pytest.raises(CommandError):
-        said("create_staff", "desk@example.com")
-
-
-def test_prune_accounts_deletes_what_is_over_and_nothing_else(alice: Phone, bob: Phone) -> None:
-    now = clock.now()
-    Session.objects.filter(user=bob.user).update(ended_at=now - timedelta(days=31))
-    OneTimeToken.objects.filter(user=bob.user).update(expires_at=now)
-    assert said("prune_accounts", "--dry-run").items() >= {"sessions": 1, "one_time_tokens": 1}.items()
-    assert said("prune_accounts").items() >= {"sessions": 1, "one_time_tokens": 1}.items()
-    assert (Session.objects.count(), OneTimeToken.objects.count()) == (1, 1)
-    assert sessions.prune(now=now + timedelta(days=61)) == 1
-
-
-def test_rotate_jwt_key_keeps_the_old_one(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("JWT_SIGNING_KEY", raising=False)
-    settings.DATA_DIR = tmp_path
-    (tmp_path / "secrets").mkdir()
-    facts = said("rotate_jwt_key")
-    new = (tmp_path / "secrets" / "jwt_signing_key").read_text()
-    assert signing.key_id(new) == facts["key_id"]
-    assert (tmp_path / "secrets" / "jwt_old_keys").read_text() == settings.JWT_SIGNING_KEY
-    assert (tmp_path / "secrets" / "jwt_signing_key").stat().st_mode & 0o777 == 0o600

@@ -39,6 +39,7 @@ def test_delete_user_previews_asks_and_deletes(alice: Phone, bob: Phone, kitchen
 
     done = said("delete_user", "--id", str(alice.user.pk), "--yes")
     assert (done["user"], done["devices"], done["activity_logs"]) == (str(alice.user.pk), 1, 1)
+    assert done["sessions"] == seen["sessions"] == 1
     assert alice.get("/profile").error["details"] == {"reason": "account_deleted"}
     assert bob.get("/profile").status_code == 200
     with pytest.raises(CommandError, match="already"):

@@ -2,39 +2,67 @@
 
 import getpass
 import os
+import sys
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from rest_framework.exceptions import ValidationError
+from rest_framework.serializers import CharField
 
-from accounts.models import User, normalized_email
+from accounts.models import User
+from zinzino.api.errors import flattened
+from zinzino.api.fields import EmailAddress, PlainText
 from zinzino.operators import OperatorCommand
+
+LEAST_PASSWORD = 10
 
 
 class Command(OperatorCommand):
     help = (
         "Make a staff account for /admin. The password is asked for, or read from STAFF_PASSWORD; "
-        "it never stands on the command line."
+        "it never stands on the command line. Without --superuser the account sees nothing until /admin "
+        "gives it a group or permissions."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("email")
+        parser.add_argument("email", help="the address to sign in with")
         parser.add_argument("--name", default="", help="the full name; the address where left out")
         parser.add_argument("--superuser", action="store_true", help="may do everything")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        email = normalized_email(options["email"])
+        email = valid("The address", EmailAddress(), options["email"])
+        name = valid("The name", PlainText(max_length=100), options["name"] or email[:100])
         if User.objects.filter(email=email).exists():
             raise CommandError("This address has an account already.")
-        password = os.environ.get("STAFF_PASSWORD") or getpass.getpass("Password: ")
-        if len(password) < 10:
-            raise CommandError("Staff passwords have at least 10 characters.")
+        password = asked_password()
         user = User.objects.create_user(
             email,
             password,
-            full_name=options["name"] or email,
+            full_name=name,
             is_staff=True,
             is_superuser=options["superuser"],
             is_verified=True,
         )
-        self.report({"id": user.pk, "superuser": user.is_superuser}, as_json=options["json"])
+        facts = {"id": user.pk, "email": email, "superuser": user.is_superuser}
+        self.report(facts, as_json=options["json"])
+
+
+def asked_password() -> str:
+    password = os.environ.get("STAFF_PASSWORD")
+    if password is None:
+        if not sys.stdin.isatty():
+            raise CommandError("Nobody can be asked for the password here: set STAFF_PASSWORD.")
+        password = getpass.getpass("Password: ")
+    if len(password) < LEAST_PASSWORD:
+        raise CommandError(f"Staff passwords have at least {LEAST_PASSWORD} characters.")
+    return password
+
+
+def valid(what: str, field: CharField, value: str) -> str:
+    try:
+        checked: str = field.run_validation(value)
+    except ValidationError as error:
+        [(_, [why, *_more])] = flattened(error.detail)
+        raise CommandError(f"{what} is refused: {why}") from error
+    return checked
