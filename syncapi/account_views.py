@@ -7,16 +7,19 @@ from django.core.files.storage import Storage
 from django.http import FileResponse, HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.utils.translation import gettext as _
 
+from accounts import services as accounts
+from accounts import sql
 from accounts.authentication import caller
 from accounts.deletion import Proof
 from accounts.models import DataExport
+from accounts.serializers import Profile
 from accounts.views import ProfileViewSet
-from syncapi import erasure, exports
+from syncapi import edits, erasure, exports
 from syncapi import serializers as s
 from zinzino import clock
 from zinzino.api import errors
 from zinzino.api.idempotency import idempotent
-from zinzino.api.renderers import Message
+from zinzino.api.renderers import Message, raw
 from zinzino.api.schema import operation
 from zinzino.api.views import ApiViewSet, Request, Response, said
 
@@ -40,6 +43,15 @@ class AccountViewSet(ProfileViewSet):
     @property
     def validation_status(self) -> int:  # type: ignore[override]  # 400 for the deletion only (api.md 0)
         return 400 if self.action == "destroy" else 422
+
+    @operation("Change your profile", request=s.ProfileUpdate, response=Profile, errors=(409,))
+    def update(self, request: Request) -> Response:
+        user, fields = caller(request), self.parsed(s.ProfileUpdate, request)
+        if base := fields.pop("base_version", None):
+            edits.put_profile(user.id, fields, base=base, now=clock.now())
+        else:
+            accounts.update_profile(user.id, fields, now=clock.now())
+        return Response(raw(sql.profile(user.id)))
 
     @operation(
         "Delete your account",

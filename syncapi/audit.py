@@ -104,7 +104,7 @@ def rebuild(user_id: UUID) -> int:
     that are older conflict.
     """
     stamp = lock_clock(user_id)
-    run("DELETE FROM sync_change WHERE user_id = %s", (user_id,))
+    run("DELETE FROM sync_change WHERE user_id = %s AND NOT (kind = 'device' AND op = 'D')", (user_id,))
     run("UPDATE sync_clock SET horizon = %s WHERE user_id = %s", (stamp, user_id))
     return run(LOGGED_ANEW, {"user_id": user_id, "stamp": stamp})
 

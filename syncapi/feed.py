@@ -2,9 +2,10 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +14,11 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
-from syncapi import sql
+from syncapi import edits, push, sql
+from syncapi.edits import Pusher, Sent
+from syncapi.push import Entries
 from zinzino.api.errors import SyncConflict
-from zinzino.api.renderers import raw
+from zinzino.api.renderers import dumps, raw
 from zinzino.clock import iso, stored_instant
 
 # Sorts above every id: the walk starts before the newest row.
@@ -36,7 +39,25 @@ class Phone:
     """The installation that syncs, as it describes itself."""
 
     client_id: UUID
+    session_id: UUID
     device_info: Mapping[str, Any]
+
+    def remembered(
+        self,
+        *,
+        now: datetime,
+        last_full_sync: datetime | None = None,
+        last_delta_sync: datetime | None = None,
+        status: str = "success",
+    ) -> dict[str, Any]:
+        return {
+            "client_id": self.client_id,
+            "device_info": orjson.dumps(dict(self.device_info)).decode(),
+            "last_full_sync": last_full_sync,
+            "last_delta_sync": last_delta_sync,
+            "status": status,
+            "now": now,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +88,60 @@ class PlaceField(serializers.CharField):
         return place
 
 
-def delta(user_id: UUID, phone: Phone, *, last_sync: datetime, now: datetime) -> Any:
-    """All that has changed since `last_sync`, as raw JSON (api.md 5). Raises FullSyncRequired."""
-    prepare(user_id, phone, column="last_delta_sync", now=now)
-    clock, horizon, changes = sql.delta(user_id, since=last_sync, rows=settings.SYNC_PAGE_ROWS)
+def delta(user_id: UUID, phone: Phone, changes: Sequence[Sent] = (), *, last_sync: datetime, now: datetime) -> Any:
+    """All that has changed since `last_sync`, as raw JSON, after the phone's own changes (api.md 5).
+
+    Raises FullSyncRequired; then no change has taken effect.
+    """
+    try:
+        if changes:
+            return push.in_turn(user_id, partial(changed_then_read, user_id, phone, changes, last_sync, now))
+        sql.tick(user_id, **phone.remembered(now=now, last_delta_sync=now))
+        return page(user_id, last_sync, Entries())
+    except FullSyncRequired:
+        sql.remember(user_id, **phone.remembered(now=now, status="failed"))
+        raise
+
+
+def changed_then_read(
+    user_id: UUID, phone: Phone, changes: Sequence[Sent], last_sync: datetime, now: datetime
+) -> Any:
+    """In one transaction: a reading that is refused leaves no change behind, another one shows them all."""
+    entries = push.take(pusher(user_id, phone, last_sync=last_sync, now=now), changes)
+    sql.remember(user_id, **phone.remembered(now=now, last_delta_sync=now, status=entries.status))
+    return page(user_id, last_sync, entries)
+
+
+def page(user_id: UUID, last_sync: datetime, entries: Entries) -> Any:
+    told = {
+        name: value if name == "sync_status" else dumps(value).decode() for name, value in entries.told().items()
+    }
+    clock, horizon, text = sql.delta(user_id, since=last_sync, rows=settings.SYNC_PAGE_ROWS, **told)
     if not reachable(last_sync, horizon, clock):
-        sql.note_failure(user_id, phone.client_id)
         raise FullSyncRequired
-    return raw(changes)
+    return raw(text)
 
 
-def full(user_id: UUID, phone: Phone, *, place: Place | None, now: datetime) -> dict[str, Any]:
+def pusher(user_id: UUID, phone: Phone, *, last_sync: datetime | None, now: datetime) -> Pusher:
+    since = edits.known_since(user_id)
+    return Pusher(user_id, phone.session_id, phone.client_id, last_sync, since, now)
+
+
+def full(
+    user_id: UUID, phone: Phone, changes: Sequence[Sent] = (), *, place: Place | None, now: datetime
+) -> dict[str, Any]:
     """One page of the whole copy: small things first, then notifications and the log, newest first."""
+    entries = Entries()
+    if changes:
+        entries = push.in_turn(
+            user_id, lambda: push.take(pusher(user_id, phone, last_sync=None, now=now), changes)
+        )
     if place is None:
-        prepare(user_id, phone, column="last_full_sync", now=now)
+        sql.tick(user_id, **phone.remembered(now=now, last_full_sync=now, status=entries.status))
+    return walked(user_id, place) | (entries.told() if changes else {})
+
+
+def walked(user_id: UUID, place: Place | None) -> dict[str, Any]:
     clock, *parts, last = sql.full(
         user_id,
         head=place is None,
@@ -130,9 +191,3 @@ def status(user_id: UUID, *, last_sync: datetime | None, client_id: UUID | None,
 def reachable(last_sync: datetime, horizon: datetime, clock: datetime) -> bool:
     """Whether the log can tell all that happened after `last_sync`."""
     return max(horizon, settings.SYNC_EPOCH) <= last_sync <= clock
-
-
-def prepare(user_id: UUID, phone: Phone, *, column: str, now: datetime) -> None:
-    """Move the user's clock to now, and remember who asks."""
-    info = orjson.dumps(dict(phone.device_info)).decode()
-    sql.tick(user_id, column=column, client_id=phone.client_id, device_info=info, now=now)

@@ -1,21 +1,25 @@
 """What section 5 accepts and answers."""
 
 from typing import Any
-from uuid import UUID
 
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts import serializers as accounts
+from accounts.authentication import caller
 from accounts.linking import Provider
 from accounts.models import DataExport
 from accounts.serializers import Profile
-from devices.serializers import Device
+from devices.serializers import Device, Update
 from notifications.serializers import Notification, SharedSettings
+from syncapi.edits import NO_CLIENT_ID, RULES, Sent
 from syncapi.feed import Phone, PlaceField
 from telemetry.serializers import Activity, CurrentState
 from zinzino.api.fields import Instant, Password, PlainText, QueriedInstant
 
-NO_CLIENT_ID = UUID(int=0)
+MOST_CHANGES = 100
 
 
 class DeviceInfo(serializers.Serializer[Any]):
@@ -24,17 +28,47 @@ class DeviceInfo(serializers.Serializer[Any]):
     os_version = PlainText(max_length=20, required=False)
 
 
+class Change(serializers.Serializer[Any]):
+    """One offline write; what is wrong with it is said in `rejected`, so that it stops no other."""
+
+    mutation_id = serializers.UUIDField(help_text="Made by the phone; the same one again has no effect.")
+    entity = serializers.ChoiceField(sorted({entity for entity, _ in RULES}))
+    op = serializers.ChoiceField(sorted({op for _, op in RULES}))
+    id = serializers.UUIDField(required=False, help_text="May be left out where a person has only one.")
+    base_version = Instant(required=False, help_text="The `sync_timestamp` at the time of the edit.")
+    client_timestamp = serializers.CharField(required=False, help_text="For support; it orders nothing.")
+
+    def get_fields(self) -> dict[str, Any]:
+        # The class itself has a `fields`.
+        return {**super().get_fields(), "fields": serializers.DictField(required=False)}
+
+
+@extend_schema_field(Change)
+class ChangeField(serializers.Field[Sent, Any, Any, Any]):
+    """Taken as it is: only what names it has to be there."""
+
+    default_error_messages = {"invalid": gettext_lazy("Must be an object.")}
+
+    def to_internal_value(self, data: Any) -> Sent:
+        if not isinstance(data, dict):
+            self.fail("invalid")
+        try:
+            mutation_id = serializers.UUIDField().run_validation(data.get("mutation_id"))
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({"mutation_id": error.detail}) from error
+        return Sent(mutation_id, data)
+
+
 class SyncRequest(serializers.Serializer[Any]):
     client_id = serializers.UUIDField(default=NO_CLIENT_ID, help_text="The installation's own id.")
     device_info = DeviceInfo(required=False)
-
     changes = serializers.ListField(
-        required=False, max_length=0, help_text="Offline writes; not taken yet, and never dropped in silence."
+        child=ChangeField(), max_length=MOST_CHANGES, default=list, help_text="Offline writes, in their order."
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs.pop("changes", None)
-        attrs["phone"] = Phone(attrs.pop("client_id"), attrs.pop("device_info", {}))
+        session_id = caller(self.context["request"]).session_id
+        attrs["phone"] = Phone(attrs.pop("client_id"), session_id, attrs.pop("device_info", {}))
         return attrs
 
 
@@ -44,6 +78,79 @@ class DeltaRequest(SyncRequest):
 
 class FullRequest(SyncRequest):
     cursor = PlaceField(required=False, allow_null=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """There is no `last_sync` that a change could be based on; and changes come with the first page."""
+        missing = [self.fields["client_id"].error_messages["required"]]
+        faults: dict[str, Any] = {
+            str(number): {"base_version": missing}
+            for number, each in enumerate(attrs["changes"])
+            if each.raw.get("base_version") is None
+        }
+        if faults:
+            raise serializers.ValidationError({"changes": faults})
+        if attrs["changes"] and attrs.get("cursor"):
+            raise serializers.ValidationError({"changes": [_("Changes are sent with the first page.")]})
+        return super().validate(attrs)
+
+
+class DeviceUpdate(Update):
+    base_version = Instant(
+        required=False, help_text="Refuse with 409 what has changed since this `sync_timestamp`."
+    )
+
+
+class ProfileUpdate(accounts.ProfileUpdate):
+    base_version = Instant(
+        required=False, help_text="Refuse with 409 what has changed since this `sync_timestamp`."
+    )
+
+
+class Applied(serializers.Serializer[Any]):
+    mutation_id = serializers.UUIDField()
+    entity = serializers.CharField()
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(["applied", "duplicate", "noop"])
+    version = serializers.DateTimeField()
+
+
+class LostField(serializers.Serializer[Any]):
+    client = serializers.JSONField(allow_null=True)
+    server = serializers.JSONField(allow_null=True)
+    server_changed_at = serializers.DateTimeField(allow_null=True)
+
+
+class Conflict(serializers.Serializer[Any]):
+    mutation_id = serializers.UUIDField()
+    entity = serializers.CharField()
+    id = serializers.UUIDField()
+    type = serializers.ChoiceField(["field_conflict", "deleted_on_server", "already_exists"])
+    resolution = serializers.ChoiceField(["server_wins"])
+    base_version = serializers.DateTimeField()
+    server_version = serializers.DateTimeField()
+    applied_fields = serializers.ListField(child=serializers.CharField())
+    server_record = serializers.DictField(allow_null=True, help_text="As in the lists; null where it is deleted.")
+
+    def get_fields(self) -> dict[str, Any]:
+        return {**super().get_fields(), "fields": serializers.DictField(child=LostField())}
+
+
+class Rejected(serializers.Serializer[Any]):
+    mutation_id = serializers.UUIDField()
+    code = serializers.ChoiceField(
+        ["VALIDATION_ERROR", "NOT_FOUND", "FORBIDDEN", "DUPLICATE_ENTRY", "UNSUPPORTED"]
+    )
+    message = serializers.CharField()
+    details = serializers.DictField()
+
+
+class Told(serializers.Serializer[Any]):
+    """What came of the changes."""
+
+    sync_status = serializers.ChoiceField(["success", "partial"])
+    applied = Applied(many=True)
+    conflicts = Conflict(many=True)
+    rejected = Rejected(many=True)
 
 
 class Full(serializers.Serializer[Any]):
@@ -56,6 +163,11 @@ class Full(serializers.Serializer[Any]):
     sync_timestamp = serializers.DateTimeField()
     has_more = serializers.BooleanField()
     cursor = serializers.CharField(allow_null=True)
+    # Where there were changes.
+    sync_status = serializers.ChoiceField(["success", "partial"], required=False)
+    applied = Applied(many=True, required=False)
+    conflicts = Conflict(many=True, required=False)
+    rejected = Rejected(many=True, required=False)
 
 
 class Deleted(serializers.Serializer[Any]):
@@ -64,7 +176,7 @@ class Deleted(serializers.Serializer[Any]):
     notifications = serializers.ListField(child=serializers.UUIDField())
 
 
-class Delta(serializers.Serializer[Any]):
+class Delta(Told):
     updated_devices = Device(many=True)
     updated_states = CurrentState(many=True)
     new_activity_logs = Activity(many=True)
@@ -74,10 +186,6 @@ class Delta(serializers.Serializer[Any]):
     updated_notification_settings = SharedSettings(allow_null=True)
     updated_notifications = Notification(many=True)
     updated_activity_logs = Activity(many=True)
-    sync_status = serializers.ChoiceField(["success", "partial"])
-    applied = serializers.ListField(child=serializers.DictField())
-    conflicts = serializers.ListField(child=serializers.DictField())
-    rejected = serializers.ListField(child=serializers.DictField())
     sync_timestamp = serializers.DateTimeField()
     has_more = serializers.BooleanField()
 

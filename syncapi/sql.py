@@ -1,9 +1,10 @@
 """The statements of sync, one a function; each reads in one snapshot."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
+import orjson
 from django.db import OperationalError, connection
 
 from accounts.sql import PROFILE_JSON
@@ -13,14 +14,18 @@ from telemetry.sql import ACTIVITY_JSON
 
 LOCK_NOT_AVAILABLE = "55P03"
 
+REMEMBER = """
+INSERT INTO sync_metadata AS m (user_id, client_id, device_info, last_full_sync, last_delta_sync, sync_status,
+                                created_at)
+VALUES (%(user_id)s, %(client_id)s, %(device_info)s, %(last_full_sync)s, %(last_delta_sync)s, %(status)s, %(now)s)
+ON CONFLICT (user_id, client_id) DO UPDATE SET sync_status = excluded.sync_status,
+  last_full_sync = coalesce(excluded.last_full_sync, m.last_full_sync),
+  last_delta_sync = coalesce(excluded.last_delta_sync, m.last_delta_sync),
+  device_info = m.device_info || excluded.device_info"""
 # The reader moves the user's clock to now, so that `sync_timestamp` is recent; nothing depends on it
 # being durable or on getting the lock at once.
-TICK = """
-WITH remembered AS (
-  INSERT INTO sync_metadata AS m (user_id, client_id, device_info, {column}, sync_status, created_at)
-  VALUES (%(user_id)s, %(client_id)s, %(device_info)s, %(now)s, 'success', %(now)s)
-  ON CONFLICT (user_id, client_id) DO UPDATE SET {column} = excluded.{column}, sync_status = 'success',
-    device_info = m.device_info || excluded.device_info)
+TICK = f"""
+WITH remembered AS ({REMEMBER})
 SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '500ms', true),
        sync_tick(%(user_id)s)"""
 
@@ -68,8 +73,8 @@ SELECT clock.ts, clock.horizon, json_build_object(
       WHERE f.kind = 'notification_settings' AND n.user_id = %(user_id)s),
   {_rows("updated_notifications", NOTIFICATION_JSON, _NOTIFICATION, "notification", _UPDATED)},
   {_rows("updated_activity_logs", ACTIVITY_JSON, _LOG, "activity_log", _UPDATED)},
-  'sync_status', 'success', 'applied', json_build_array(), 'conflicts', json_build_array(),
-  'rejected', json_build_array(),
+  'sync_status', %(sync_status)s::text, 'applied', %(applied)s::json, 'conflicts', %(conflicts)s::json,
+  'rejected', %(rejected)s::json,
   'sync_timestamp', iso_ms(CASE WHEN reached.more THEN reached.ts ELSE clock.ts END),
   'has_more', reached.more)::text
 FROM clock, reached"""
@@ -139,28 +144,26 @@ SELECT clock.ts, clock.horizon, (SELECT oldest FROM place),
 FROM clock"""
 
 
-def tick(user_id: UUID, *, column: str, client_id: UUID, device_info: str, now: datetime) -> None:
-    parameters: dict[str, Any] = {
-        "user_id": user_id,
-        "client_id": client_id,
-        "device_info": device_info,
-        "now": now,
-    }
+def tick(user_id: UUID, **phone: Any) -> None:
+    """Move the user's clock to now, and remember who asks."""
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(TICK.format(column=column), parameters)
+        _row(TICK, {"user_id": user_id, **phone})
     except OperationalError as error:
         # A writer holds the clock for longer than we wait: an older timestamp is as good.
         if getattr(error.__cause__, "sqlstate", "") != LOCK_NOT_AVAILABLE:
             raise
 
 
-def delta(user_id: UUID, *, since: datetime, rows: int) -> tuple[datetime, datetime, str]:
-    """The user's clock, the horizon, and the page of changes after `since` as JSON."""
+def remember(user_id: UUID, **phone: Any) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(DELTA, {"user_id": user_id, "since": since, "rows": rows})
-        found: tuple[datetime, datetime, str] = cursor.fetchone()
-    return found
+        cursor.execute(REMEMBER, {"user_id": user_id, **phone})
+
+
+def delta(user_id: UUID, *, since: datetime, rows: int, **said: Any) -> tuple[datetime, datetime, str]:
+    """The user's clock, the horizon, and the page of changes after `since` as JSON. `said` are what came of
+    offline writes."""
+    clock, horizon, page = _row(DELTA, {"user_id": user_id, "since": since, "rows": rows, **said})
+    return clock, horizon, page
 
 
 def full(user_id: UUID, **place: Any) -> tuple[Any, ...]:
@@ -178,12 +181,77 @@ def lock_clock(user_id: UUID) -> None:
     _row("SELECT count(*) FROM (SELECT FROM sync_clock WHERE user_id = %s FOR UPDATE) locked", (user_id,))
 
 
-# By the partial index sync_change_tombstones.
-OLD_TOMBSTONES = "FROM sync_change WHERE op = 'D' AND ts < %s"
+# -------------------------------------------------------------------------------------- offline writes
+
+# One push of a user at a time. Their clock cannot serve as this lock: it may be taken only after all rows.
+TAKE_TURNS = """
+SELECT set_config('lock_timeout', '5s', true), pg_advisory_xact_lock(hashtextextended(%s, 6))"""
+HORIZON = "SELECT coalesce(max(horizon), '0001-01-02 00:00:00+00') FROM sync_clock WHERE user_id = %s"
+HISTORY = """
+SELECT op, coalesce(fields, '{}')::text FROM sync_change WHERE user_id = %s AND kind = %s AND object_id = %s"""
+# What objects have come to, in the order in which they are asked for.
+VERSIONS = f"""
+SELECT c.ts, CASE asked.kind
+    WHEN 'profile' THEN (SELECT {PROFILE_JSON} FROM users u WHERE u.id = c.object_id)
+    WHEN 'device' THEN (SELECT {DEVICE_JSON} FROM devices d
+                         WHERE d.id = c.object_id AND d.user_id = %(user_id)s)
+    WHEN 'activity_log' THEN (SELECT {ACTIVITY_JSON} FROM activity_logs a
+                               WHERE a.id = c.object_id AND a.timestamp = c.part AND a.user_id = %(user_id)s)
+  END::text
+  FROM unnest(%(kinds)s::text[], %(ids)s::uuid[]) WITH ORDINALITY AS asked (kind, object_id, number)
+  LEFT JOIN sync_change c ON c.user_id = %(user_id)s AND c.kind = asked.kind AND c.object_id = asked.object_id
+ ORDER BY asked.number"""
+
+
+def take_turns(user_id: UUID) -> None:
+    """Wait for the user's other pushes to end. In a transaction."""
+    _row(TAKE_TURNS, (str(user_id),))
+
+
+def horizon(user_id: UUID) -> datetime:
+    return cast("datetime", _row(HORIZON, (user_id,))[0])
+
+
+def history(user_id: UUID, kind: str, object_id: UUID) -> tuple[str, dict[str, datetime]] | None:
+    """Whether an object lives (U) or is gone (D), and the stamps of its fields."""
+    with connection.cursor() as cursor:
+        cursor.execute(HISTORY, (user_id, kind, object_id))
+        found = cursor.fetchone()
+    if found is None:
+        return None
+    op, stamps = found
+    return op, {name: datetime.fromisoformat(stamp) for name, stamp in orjson.loads(stamps).items()}
+
+
+def stamp(user_id: UUID) -> datetime:
+    """Let the capture triggers run now instead of at COMMIT; the stamp that the transaction has come to."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+    return cast("datetime", _row("SELECT sync_tick(%s)", (user_id,))[0])
+
+
+def versions(user_id: UUID, objects: list[tuple[str, UUID]]) -> list[tuple[datetime | None, str | None]]:
+    """The stamp and the JSON of each object; its JSON is None where it is gone."""
+    parameters: dict[str, Any] = {
+        "user_id": user_id,
+        "kinds": [kind for kind, _ in objects],
+        "ids": [object_id for _, object_id in objects],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(VERSIONS, parameters)
+        found: list[tuple[datetime | None, str | None]] = cursor.fetchall()
+    return found
+
+
+# ------------------------------------------------------------------------------------------- retention
+
+# By the partial index sync_change_tombstones. Those of devices stay: by them an erasure finds what they reported.
+OLD_TOMBSTONES = "FROM sync_change WHERE op = 'D' AND ts < %s AND kind <> 'device'"
 PURGE = """
 WITH old AS (
   SELECT kind, object_id, ts FROM sync_change
-   WHERE user_id = %(user_id)s AND op = 'D' AND ts < %(before)s ORDER BY ts LIMIT %(rows)s),
+   WHERE user_id = %(user_id)s AND op = 'D' AND ts < %(before)s AND kind <> 'device'
+   ORDER BY ts LIMIT %(rows)s),
 raised AS (
   UPDATE sync_clock SET horizon = greatest(horizon, (SELECT max(ts) FROM old))
    WHERE user_id = %(user_id)s AND EXISTS (SELECT FROM old))
@@ -213,14 +281,6 @@ def _row(statement: str, parameters: Any) -> tuple[Any, ...]:
         cursor.execute(statement, parameters)
         found: tuple[Any, ...] = cursor.fetchone()
     return found
-
-
-def note_failure(user_id: UUID, client_id: UUID) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE sync_metadata SET sync_status = 'failed' WHERE user_id = %s AND client_id = %s",
-            (user_id, client_id),
-        )
 
 
 # ------------------------------------------------------------------------ erasing and exporting people

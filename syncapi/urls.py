@@ -1,13 +1,16 @@
 from django.urls import path
 
 from syncapi.account_views import AccountViewSet, DeletionViewSet, ExportViewSet, download
-from syncapi.views import SyncViewSet
+from syncapi.views import GuardedDeviceViewSet, SyncViewSet
 from zinzino.api.views import route
 
 urlpatterns = [
     route("sync/full", SyncViewSet, "sync-full", post="full"),
     route("sync/delta", SyncViewSet, "sync-delta", post="delta"),
     route("sync/status", SyncViewSet, "sync-status", get="status"),
+    route(
+        "devices/<id:device_id>", GuardedDeviceViewSet, "device", get="retrieve", put="update", delete="destroy"
+    ),
     route("profile", AccountViewSet, "profile", get="retrieve", put="update", delete="destroy"),
     route("profile/delete", DeletionViewSet, "profile-delete", post="create"),
     route("profile/export", ExportViewSet, "profile-export", post="create"),
