@@ -165,6 +165,94 @@ class PushToken(models.Model):
         return f"…{self.token[-6:]}"
 
 
+class PushDelivery(models.Model):
+    """One notification on its way to one phone, or why it is not: the outbox and its ledger.
+
+    Written in the transaction of the cause. A worker takes a row by moving `next_attempt_at` behind its
+    lease; one that dies leaves the row to the next, which sends under the same id.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        SENDING = "sending"
+        SENT = "sent"
+        SUPPRESSED = "suppressed"
+        EXPIRED = "expired"
+        FAILED = "failed"
+
+    class Reason(models.TextChoices):
+        # Why it is late.
+        QUIET_HOURS = "quiet_hours"
+        RETRYING = "retrying"
+        PROVIDER_DOWN = "provider_down"
+        # Why it was never sent.
+        PUSH_DISABLED = "push_disabled"
+        TYPE_DISABLED = "type_disabled"
+        COOL_DOWN = "cool_down"
+        NO_PHONE = "no_phone"
+        LOCAL_REMINDER = "local_reminder"
+        DOSE_TAKEN = "dose_taken"
+        PLAN_PAUSED = "plan_paused"
+        ALREADY_READ = "already_read"
+        DELETED = "deleted"
+        PHONE_ENDED = "phone_ended"
+        TOO_LATE = "too_late"
+        # Why it failed.
+        PHONE_GONE = "phone_gone"
+        REJECTED = "rejected"
+        GAVE_UP = "gave_up"
+        NOT_CONFIGURED = "not_configured"
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_index=False, related_name="+")
+    # Without a foreign key: the ledger outlives what its reader has deleted. Null where there is no row.
+    notification_id = models.UUIDField(null=True)
+    phone = models.ForeignKey(PushToken, on_delete=models.CASCADE, null=True, related_name="deliveries")
+    kind = models.CharField(max_length=50)
+    status = models.CharField(max_length=10, choices=Status)
+    reason = models.CharField(max_length=20, choices=Reason, blank=True)
+    # What the provider said last.
+    detail = models.CharField(max_length=200, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField()
+    next_attempt_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "push_deliveries"
+        constraints = (
+            models.UniqueConstraint(fields=("notification_id", "phone"), name="one_delivery_per_phone"),
+        )
+        indexes = (
+            models.Index(
+                fields=("next_attempt_at",),
+                condition=models.Q(status__in=("queued", "sending")),
+                name="push_deliveries_due",
+            ),
+            models.Index(fields=("user", "-created_at"), name="push_deliveries_of_user"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.status} {self.reason}".strip()
+
+
+class PushRoute(models.Model):
+    """Whether a provider takes our pushes to one platform: open after a refusal that concerns all of them."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    # In a row; 0 while all is well. After `open_until` one push tries whether it is over.
+    failures = models.PositiveIntegerField(default=0)
+    open_until = models.DateTimeField()
+    detail = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        db_table = "push_routes"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.failures} failures"
+
+
 class AlertKind(models.TextChoices):
     BATTERY = "battery"
     SUPPLEMENT = "supplement"
@@ -178,6 +266,9 @@ class AlertState(models.Model):
     # None while armed, else how far the open episode has gone.
     severity = models.CharField(max_length=10, null=True)  # noqa: DJ001  (None is a state)
     episodes = models.PositiveIntegerField(default=0)
+    # When a push said so last; until a day has passed the next one of that severity is held back.
+    low_told_at = models.DateTimeField(null=True)
+    critical_told_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "alert_states"

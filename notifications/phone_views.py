@@ -6,9 +6,9 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from accounts.authentication import caller
-from notifications import phones, preferences, sql
+from notifications import phones, preferences, sql, trial
 from notifications import serializers as s
-from notifications.models import PushToken
+from notifications.models import PushDelivery, PushToken
 from zinzino import clock
 from zinzino.api.idempotency import idempotent
 from zinzino.api.renderers import Message, raw
@@ -60,3 +60,33 @@ class PhonesViewSet(ApiViewSet):
     def destroy(self, request: Request, push_token_id: UUID) -> Response:
         phones.remove(push_token_id, caller(request).id, now=clock.now())
         return said(_("The phone will get no more notifications."))
+
+
+def delivery_shown(row: PushDelivery) -> dict[str, Any]:
+    waits = row.status in (PushDelivery.Status.QUEUED, PushDelivery.Status.SENDING)
+    return {
+        "id": row.pk,
+        "push_token_id": row.phone_id,
+        "notification_id": row.notification_id,
+        "type": row.kind,
+        "status": row.status,
+        "reason": row.reason or None,
+        "attempts": row.attempts,
+        "created_at": row.created_at,
+        "next_attempt_at": row.next_attempt_at if waits else None,
+        "expires_at": row.expires_at,
+        "sent_at": row.sent_at,
+    }
+
+
+class TrialViewSet(ApiViewSet):
+    @operation("Send a test to your phones", response=s.Trial, status=202, errors=(409,))
+    @idempotent()
+    def create(self, request: Request) -> Response:
+        made = trial.send_test(caller(request).id, now=clock.now())
+        shown = [{"id": each["id"], "push_token_id": each["phone_id"], "status": each["status"]} for each in made]
+        return Response({"deliveries": shown}, status=202)
+
+    @operation("What became of a push", response=s.Delivery, errors=(403, 404))
+    def retrieve(self, request: Request, delivery_id: UUID) -> Response:
+        return Response(delivery_shown(trial.owned(delivery_id, caller(request).id)))

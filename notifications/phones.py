@@ -6,7 +6,7 @@ moves is locked across people only by itself.
 
 import hashlib
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,9 @@ from zinzino.api.errors import NotFound, NotOwner
 from zinzino.ids import uuid7
 
 MAX_PHONES = 10
+# Google forgets a phone after 270 days (firebase.google.com/docs/cloud-messaging/manage-tokens).
+STALE_AFTER = timedelta(days=270)
+KEPT_AFTER_END = timedelta(days=30)
 # Apple calls the length variable; the tokens of today are 64 digits.
 APNS_TOKEN = re.compile(r"[0-9A-Fa-f]{32,400}")
 
@@ -115,3 +118,13 @@ def remove(phone_id: UUID, user_id: UUID, *, now: datetime) -> None:
 
 def end(phones: QuerySet[PushToken], reason: PushToken.EndReason, *, now: datetime) -> int:
     return phones.order_by().filter(ended_at=None).update(ended_at=now, end_reason=reason)
+
+
+def end_stale(*, now: datetime) -> int:
+    """End phones that have not registered for so long that their provider has forgotten them too."""
+    return end(PushToken.objects.filter(registered_at__lt=now - STALE_AFTER), PushToken.EndReason.STALE, now=now)
+
+
+def prune(*, now: datetime) -> int:
+    """Delete phones that ended long ago, with what was sent to them."""
+    return PushToken.objects.filter(ended_at__lt=now - KEPT_AFTER_END).delete()[0]

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from notifications.models import NotificationType, Platform, Provider, PushContent
+from notifications.models import NotificationType, Platform, Provider, PushContent, PushDelivery
 from zinzino.api.fields import DayOrInstant, Instant, PlainText, StrictBoolean
 from zinzino.api.pagination import PageQuery, Pagination
 
@@ -157,3 +157,29 @@ class Phone(serializers.Serializer[Any]):
     current = serializers.BooleanField(help_text="Whether this is the calling phone.")
     created_at = serializers.DateTimeField()
     registered_at = serializers.DateTimeField()
+
+
+class QueuedDelivery(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    push_token_id = serializers.UUIDField()
+    status = serializers.ChoiceField(PushDelivery.Status.choices)
+
+
+class Trial(serializers.Serializer[Any]):
+    deliveries = QueuedDelivery(many=True)
+
+
+class Delivery(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    push_token_id = serializers.UUIDField(allow_null=True)
+    notification_id = serializers.UUIDField(allow_null=True)
+    type = serializers.CharField(help_text="Of the notification, or `test`.")
+    status = serializers.ChoiceField(PushDelivery.Status.choices)
+    reason = serializers.ChoiceField(
+        PushDelivery.Reason.choices, allow_null=True, help_text="Why it is late, or was not sent."
+    )
+    attempts = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    next_attempt_at = serializers.DateTimeField(allow_null=True)
+    expires_at = serializers.DateTimeField()
+    sent_at = serializers.DateTimeField(allow_null=True)

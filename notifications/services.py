@@ -3,18 +3,18 @@
 from collections.abc import Callable
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
 
-from accounts.models import SecurityEvent, User
+from accounts.models import SecurityEvent
 from devices.models import Device
-from notifications import alerts, texts
-from notifications.models import AlertKind, AlertState, Notification, NotificationSettings, NotificationType
+from notifications import alerts
+from notifications.models import AlertKind, AlertState, Notification, NotificationType, PushDelivery
+from notifications.telling import Telling, tell, tell_all
 from zinzino.api.errors import NotFound, NotOwner
-from zinzino.ids import uuid7
 
 TYPES: dict[str, NotificationType] = {
     AlertKind.BATTERY: NotificationType.LOW_BATTERY,
@@ -24,82 +24,72 @@ PREVIOUS: dict[str, Callable[[Device], int]] = {
     AlertKind.BATTERY: attrgetter("battery_level"),
     AlertKind.SUPPLEMENT: attrgetter("supplement_level"),
 }
-SWITCHES = {
-    NotificationType.LOW_BATTERY: "low_battery_enabled",
-    NotificationType.LOW_SUPPLEMENT: "low_supplement_enabled",
-}
 
 
-def observe_levels(device: Device, levels: dict[AlertKind, int], *, now: datetime) -> list[NotificationType]:
+def observe_levels(
+    device: Device, levels: dict[AlertKind, int], *, now: datetime, sampled_at: datetime | None = None
+) -> list[NotificationType]:
     """Advance the alert episodes of a locked device; answers the types that opened or worsened.
 
-    A type that its owner has switched off is left out, though its episode advances (api.md 3).
+    A type that its owner has switched off is left out, though its episode advances (api.md 3). A late
+    sample changes nothing.
     """
-    if not levels:
+    if not levels or (sampled_at and alerts.is_late(sampled_at, newest=device.levels_at, now=now)):
         return []
     known = {state.kind: state for state in AlertState.objects.filter(device=device)}
-    told = []
-    for kind, level in levels.items():
-        state = known.get(kind)
-        before = (
-            alerts.Episode(cast("alerts.Severity | None", state.severity), state.episodes)
-            if state
-            else alerts.Episode()
-        )
-        after, severity = alerts.advanced(before, previous=PREVIOUS[kind](device), level=level)
-        if after != before:
-            values = {"severity": after.severity, "episodes": after.number}
-            AlertState.objects.update_or_create(device=device, kind=kind, defaults=values)
-        if severity and tell_low_level(device, TYPES[kind], level, severity, after.number, now=now):
-            told.append(TYPES[kind])
+    told = [observe_level(device, known.get(kind), kind, level, now=now) for kind, level in levels.items()]
+    return [kind for kind in told if kind]
+
+
+def observe_level(
+    device: Device, state: AlertState | None, kind: AlertKind, level: int, *, now: datetime
+) -> NotificationType | None:
+    before = episode_of(state)
+    after, severity = alerts.advanced(before, previous=PREVIOUS[kind](device), level=level)
+    told = None
+    if severity:
+        cools = after.cools(severity, now=now)
+        if tell_low_level(device, TYPES[kind], level, severity, after.number, held_back=cools, now=now):
+            told = TYPES[kind]
+            after = after if cools else after.told(severity, now=now)
+    if after != before:
+        values = {
+            "severity": after.severity,
+            "episodes": after.number,
+            "low_told_at": after.low_told_at,
+            "critical_told_at": after.critical_told_at,
+        }
+        AlertState.objects.update_or_create(device=device, kind=kind, defaults=values)
     return told
 
 
+def episode_of(state: AlertState | None) -> alerts.Episode:
+    if state is None:
+        return alerts.Episode()
+    severity = cast("alerts.Severity | None", state.severity)
+    return alerts.Episode(severity, state.episodes, state.low_told_at, state.critical_told_at)
+
+
 def tell_low_level(
-    device: Device, kind: NotificationType, level: int, severity: str, episode: int, *, now: datetime
+    device: Device,
+    kind: NotificationType,
+    level: int,
+    severity: str,
+    episode: int,
+    *,
+    held_back: bool,
+    now: datetime,
 ) -> bool:
-    wants: bool = NotificationSettings.objects.values_list(SWITCHES[kind], flat=True).get(user_id=device.user_id)
-    if not wants:
-        return False
-    facts = {"device_name": device.device_name, "level": level}
-    return tell(
+    telling = Telling(
         device.user_id,
         kind,
         f"{kind}:{device.pk}:{episode}:{severity}",
-        facts,
+        facts={"device_name": device.device_name, "level": level},
         device_id=device.pk,
         metadata={"severity": severity, "level": level},
-        now=now,
+        held_back=PushDelivery.Reason.COOL_DOWN if held_back else None,
     )
-
-
-def tell(
-    user_id: UUID,
-    kind: NotificationType,
-    dedupe_key: str,
-    facts: dict[str, Any],
-    *,
-    now: datetime,
-    text: str | None = None,
-    device_id: UUID | None = None,
-    metadata: dict[str, Any] | None = None,
-) -> bool:
-    """Make one notification, in its owner's language; False where this cause was told before."""
-    language = User.objects.values_list("language", flat=True).get(pk=user_id)
-    title, message = texts.rendered(text or kind, language, **facts)
-    row = Notification(
-        id=uuid7(now),
-        user_id=user_id,
-        device_id=device_id,
-        type=kind,
-        title=title,
-        message=message,
-        metadata=metadata or {},
-        dedupe_key=dedupe_key,
-        created_at=now,
-    )
-    Notification.objects.bulk_create([row], ignore_conflicts=True)
-    return Notification.objects.filter(pk=row.pk).exists()
+    return tell(telling, now=now)
 
 
 def announce_security_events(*, now: datetime, limit: int = 200) -> int:
@@ -110,8 +100,13 @@ def announce_security_events(*, now: datetime, limit: int = 200) -> int:
             .filter(announced_at=None)
             .order_by("user_id", "id")[:limit]
         )
-        for event in waiting:
-            tell(event.user_id, NotificationType.SECURITY, f"security:{event.pk}", {}, text=event.kind, now=now)
+        tell_all(
+            [
+                Telling(event.user_id, NotificationType.SECURITY, f"security:{event.pk}", text=event.kind)
+                for event in waiting
+            ],
+            now=now,
+        )
         SecurityEvent.objects.filter(pk__in=[event.pk for event in waiting]).update(announced_at=now)
     return len(waiting)
 

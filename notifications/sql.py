@@ -1,11 +1,16 @@
 """The shape of a notification and the statements of its lists."""
 
-from typing import Any
+from collections.abc import Collection
+from datetime import datetime, time
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
 
+from notifications.policy import SWITCHES, Audience, Phone
 from zinzino.api.pagination import Listing
+from zinzino.api.renderers import dumps
+from zinzino.clock import epoch_ms
 
 # The JSON of a notification, the same in its list and in sync (api.md 7).
 NOTIFICATION_JSON = """json_build_object(
@@ -74,3 +79,158 @@ def settings_of_phone(user_id: UUID, session_id: UUID) -> str:
     with connection.cursor() as cursor:
         cursor.execute(SETTINGS_OF_PHONE, {"user_id": user_id, "session_id": session_id})
         return str(cursor.fetchone()[0])
+
+
+# Who is told, locked against deletion in the order of their ids; nobody whose account has ended. By primary
+# keys and push_tokens_living.
+AUDIENCES = """
+SELECT u.id, u.language, u.timezone, u.notification_enabled, to_json(s) AS wishes,
+       (SELECT coalesce(json_agg(json_build_array(t.id, t.local_reminders) ORDER BY t.id), '[]')
+          FROM push_tokens t WHERE t.user_id = u.id AND t.ended_at IS NULL) AS phones
+  FROM users u JOIN notification_settings s ON s.user_id = u.id
+ WHERE u.id = ANY(%s::uuid[]) AND u.is_active AND u.deleted_at IS NULL
+ ORDER BY u.id FOR KEY SHARE OF u"""
+
+# By the constraint one_row_per_cause; in the order of the list, which is that of the people's ids.
+INSERT_NOTIFICATIONS = """
+INSERT INTO notifications (id, user_id, device_id, type, title, message, is_read, metadata, dedupe_key, created_at)
+SELECT id, user_id, device_id, type, title, message, false, metadata, dedupe_key, created_at
+  FROM ROWS FROM (jsonb_to_recordset(%s::jsonb) AS (id uuid, user_id uuid, device_id uuid, type text, title text,
+    message text, metadata jsonb, dedupe_key text, created_at timestamptz)) WITH ORDINALITY
+ ORDER BY ordinality
+ON CONFLICT (user_id, dedupe_key) DO NOTHING RETURNING id"""
+
+INSERT_DELIVERIES = """
+INSERT INTO push_deliveries (id, user_id, notification_id, phone_id, kind, status, reason, detail, attempts,
+                             created_at, next_attempt_at, expires_at)
+SELECT id, user_id, notification_id, phone_id, kind, status, reason, '', 0, created_at, next_attempt_at, expires_at
+  FROM jsonb_to_recordset(%s::jsonb) AS (id uuid, user_id uuid, notification_id uuid, phone_id uuid, kind text,
+    status text, reason text, created_at timestamptz, next_attempt_at timestamptz, expires_at timestamptz)"""
+
+
+def audiences(user_ids: Collection[UUID]) -> dict[UUID, Audience]:
+    with connection.cursor() as cursor:
+        cursor.execute(AUDIENCES, (list(user_ids),))
+        return {row[0]: audience(*row) for row in cursor.fetchall()}
+
+
+def audience(
+    user_id: UUID, language: str, timezone: str, push_enabled: bool, wishes: dict[str, Any], phones: Any
+) -> Audience:
+    return Audience(
+        user_id=user_id,
+        language=language,
+        timezone=timezone,
+        push_enabled=push_enabled,
+        quiet_enabled=wishes["quiet_enabled"],
+        quiet_start=time.fromisoformat(wishes["quiet_start"]),
+        quiet_end=time.fromisoformat(wishes["quiet_end"]),
+        switched_off=frozenset(kind for kind, column in SWITCHES.items() if not wishes[column]),
+        phones=tuple(Phone(UUID(phone_id), local) for phone_id, local in phones),
+    )
+
+
+def insert_notifications(rows: list[dict[str, Any]]) -> list[UUID]:
+    """The ids of those whose cause was new."""
+    if not rows:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT_NOTIFICATIONS, (dumps(rows).decode(),))
+        return [row_id for (row_id,) in cursor.fetchall()]
+
+
+def insert_deliveries(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT_DELIVERIES, (dumps(rows).decode(),))
+
+
+class Claimed(NamedTuple):
+    """A delivery that this worker has taken, and all that sending it needs; the names are the columns."""
+
+    id: UUID
+    user_id: UUID
+    notification_id: UUID | None
+    kind: str
+    reason: str
+    attempts: int
+    expires_at: datetime
+    phone_id: UUID
+    provider: str
+    platform: str
+    token: str
+    phone_ended: bool
+    language: str
+    push_enabled: bool
+    push_content: str
+    title: str | None
+    message: str | None
+    is_read: bool | None
+    link: str | None
+    route: str
+    route_failures: int
+    open_until: datetime | None
+
+
+# By push_deliveries_due and primary keys. What is read is from before the UPDATE, but for its own columns.
+CLAIM_DELIVERIES = """
+WITH due AS (
+  SELECT id FROM push_deliveries WHERE status IN ('queued', 'sending') AND next_attempt_at <= %(now)s
+   ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED),
+claimed AS (
+  UPDATE push_deliveries d SET status = 'sending', attempts = d.attempts + 1, next_attempt_at = %(lease_until)s
+    FROM due WHERE d.id = due.id RETURNING d.*)
+SELECT c.id, c.user_id, c.notification_id, c.kind, c.reason, c.attempts, c.expires_at,
+       t.id, t.provider, t.platform, t.token, t.ended_at IS NOT NULL,
+       u.language, u.notification_enabled, s.push_content, n.title, n.message, n.is_read, n.metadata ->> 'link',
+       t.provider || '-' || t.platform, coalesce(r.failures, 0), CASE WHEN r.failures > 0 THEN r.open_until END
+  FROM claimed c JOIN push_tokens t ON t.id = c.phone_id JOIN users u ON u.id = c.user_id
+  JOIN notification_settings s ON s.user_id = c.user_id
+  LEFT JOIN notifications n ON n.id = c.notification_id
+  LEFT JOIN push_routes r ON r.name = t.provider || '-' || t.platform"""
+
+SETTLE_DELIVERIES = """
+UPDATE push_deliveries d SET status = s.status, reason = s.reason, detail = s.detail, attempts = s.attempts,
+       next_attempt_at = coalesce(s.next_attempt_at, d.next_attempt_at), sent_at = s.sent_at
+  FROM jsonb_to_recordset(%s::jsonb) AS s (id uuid, claim integer, status text, reason text, detail text,
+    attempts integer, next_attempt_at timestamptz, sent_at timestamptz)
+ WHERE d.id = s.id AND d.status = 'sending' AND d.attempts = s.claim"""
+
+# A failure while it is open is the same outage, seen by another worker.
+COUNT_ROUTE_FAILURE = """
+INSERT INTO push_routes AS r (name, failures, open_until, detail) VALUES (%(name)s, 1, %(now)s, '')
+ON CONFLICT (name) DO UPDATE SET failures = r.failures + (r.open_until <= %(now)s OR r.failures = 0)::int
+RETURNING failures"""
+
+
+# By the primary key: the ids of version 7 begin with the time.
+DELETE_DELIVERIES = """
+DELETE FROM push_deliveries WHERE id IN (
+  SELECT id FROM push_deliveries WHERE id < %s AND status NOT IN ('queued', 'sending') ORDER BY id LIMIT %s)"""
+
+
+def claim_deliveries(*, now: datetime, lease_until: datetime, limit: int) -> list[Claimed]:
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM_DELIVERIES, {"now": now, "lease_until": lease_until, "limit": limit})
+        return [Claimed(*row) for row in cursor.fetchall()]
+
+
+def settle_deliveries(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(SETTLE_DELIVERIES, (dumps(rows).decode(),))
+
+
+def count_route_failure(name: str, *, now: datetime) -> int:
+    """Failures in a row, this one included."""
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT_ROUTE_FAILURE, {"name": name, "now": now})
+        return int(cursor.fetchone()[0])
+
+
+def delete_deliveries(*, before: datetime, limit: int) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(DELETE_DELIVERIES, (UUID(int=epoch_ms(before) << 80), limit))
+        return int(cursor.rowcount)

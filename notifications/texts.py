@@ -7,7 +7,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from accounts.models import SecurityEvent
-from notifications.models import NotificationType
+from notifications.models import NotificationType, PushContent
+from notifications.policy import TEST
 
 
 def rendered(text: str, language: str, **facts: Any) -> tuple[str, str]:
@@ -47,6 +48,14 @@ def provider_linked() -> tuple[str, str]:
     )
 
 
+def test() -> tuple[str, str]:
+    return _("Test notification"), _("This phone gets notifications of Zinzino.")
+
+
+def private() -> tuple[str, str]:
+    return _("Zinzino"), _("You have a new notification.")
+
+
 TEXTS: dict[str, Callable[[], tuple[str, str]]] = {
     NotificationType.LOW_BATTERY: low_battery,
     NotificationType.LOW_SUPPLEMENT: low_supplement,
@@ -54,4 +63,7 @@ TEXTS: dict[str, Callable[[], tuple[str, str]]] = {
     SecurityEvent.Kind.PASSWORD_CHANGED: password_changed,
     SecurityEvent.Kind.EMAIL_CHANGED: email_changed,
     SecurityEvent.Kind.PROVIDER_LINKED: provider_linked,
+    # Said by pushes only.
+    TEST: test,
+    PushContent.PRIVATE: private,
 }

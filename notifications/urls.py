@@ -1,4 +1,4 @@
-from notifications.phone_views import PhonesViewSet, SettingsViewSet
+from notifications.phone_views import PhonesViewSet, SettingsViewSet, TrialViewSet
 from notifications.views import NotificationsViewSet, NotificationViewSet
 from zinzino.api.views import route
 
@@ -10,6 +10,8 @@ urlpatterns = [
     route("notifications/settings", SettingsViewSet, "notification-settings", get="retrieve", put="update"),
     route("notifications/push-tokens", PhonesViewSet, "push-tokens", get="list", post="create"),
     route("notifications/push-tokens/<id:push_token_id>", PhonesViewSet, "push-token", delete="destroy"),
+    route("notifications/test", TrialViewSet, "notifications-test", post="create"),
+    route("notifications/deliveries/<id:delivery_id>", TrialViewSet, "push-delivery", get="retrieve"),
     route(
         "notifications/<id:notification_id>", NotificationViewSet, "notification", get="retrieve", delete="destroy"
     ),

@@ -40,6 +40,7 @@ SETTLED = timedelta(minutes=2)
 # Tables that are large, or hold what must not wait for the row to go. The rest goes by foreign key.
 BY_DEVICE = ("event_keys", "decisions")
 BY_USER = (
+    "push_deliveries",
     "push_tokens",
     "notifications",
     "dispenses",

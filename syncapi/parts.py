@@ -59,6 +59,7 @@ PARTS = (
     Part("notification_settings", "notification_settings", order="d.user_id"),
     Part("phones", "sync_metadata"),
     Part("push_tokens", "push_tokens", without=("token", "token_hash")),
+    Part("pushes", "push_deliveries"),
     Part("offline_changes", "sync_mutation", without=("request_hash",), order="d.created_at"),
 )
 # Tables that name people or dispensers and hold nothing about them that stands nowhere else.

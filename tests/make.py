@@ -1,5 +1,6 @@
 """Rows for tests, made by the product's own services wherever there is one."""
 
+import hashlib
 import itertools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -62,3 +63,8 @@ def dispenser(user: User, *, now: datetime | None = None, **described: Any) -> D
         **described,
     }
     return Dispenser(*devices.register(user.id, user.timezone, now=now or clock.now(), **described))
+
+
+def uuid_of(number: int) -> UUID:
+    """Always the same, and spread as random ones are."""
+    return UUID(bytes=hashlib.md5(str(number).encode(), usedforsecurity=False).digest(), version=4)

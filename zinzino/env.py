@@ -1,5 +1,6 @@
 """Typed readers for the environment: a wrong value stops the start and says which and why."""
 
+import json
 import os
 import re
 import secrets
@@ -98,6 +99,27 @@ class Env(FileAwareEnv):
             return kept_secret(data_dir / "secrets" / name.lower())
         if production and weak(value):
             raise refused(name, "is too weak: at least 32 random characters are needed")
+        return value
+
+    def service_account(self, name: str) -> str:
+        """The JSON of a Google service account's key, or nothing."""
+        value: str = self.str(name, default="")
+        try:
+            account = json.loads(value or "{}")
+            complete = not value or account.keys() >= {"project_id", "private_key", "client_email", "token_uri"}
+        except (ValueError, AttributeError):
+            complete = False
+        if not complete:
+            raise refused(name, "is not the JSON key of a service account")
+        return value
+
+    def pem(self, name: str) -> str:
+        """A private key in PEM, or nothing; a variable of one line may write its line ends as `\\n`."""
+        value: str = self.str(name, default="").replace("\\n", "\n").strip()
+        if value and not re.fullmatch(
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n.+\n-----END [A-Z ]*KEY-----", value, re.S
+        ):
+            raise refused(name, "is not a private key in PEM")
         return value
 
     def old_keys(self, name: str, *, production: bool, data_dir: Path) -> list[str]:

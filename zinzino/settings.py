@@ -116,6 +116,8 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-presence": {"task": "telemetry.tasks.sweep_presence", "schedule": 30.0},
     "ensure-partitions": {"task": "telemetry.tasks.ensure_partitions", "schedule": 6 * 3600.0},
     "drop-expired-states": {"task": "telemetry.tasks.drop_expired_states", "schedule": 24 * 3600.0},
+    "send-pushes": {"task": "notifications.tasks.send_pushes", "schedule": 5.0, "options": {"expires": 5}},
+    "prune-pushes": {"task": "notifications.tasks.prune_pushes", "schedule": 3600.0},
     "announce-security": {"task": "notifications.tasks.announce_security_events", "schedule": 20.0},
     "erase-accounts": {"task": "syncapi.tasks.erase_accounts", "schedule": 300.0},
     "make-exports": {"task": "syncapi.tasks.make_exports", "schedule": 300.0},
@@ -287,6 +289,31 @@ SOCIALACCOUNT_PROVIDERS = {
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+
+# ------------------------------------------------------------------------------------------ pushes
+# The key of a service account, as Google's console gives it out: JSON. Without it no Android phone is reached.
+FCM_SERVICE_ACCOUNT = env.service_account("FCM_SERVICE_ACCOUNT")
+FCM_URL = env.web_url("FCM_URL", "https://fcm.googleapis.com")
+# A key of Apple's (.p8), its id, our team, and the app's bundle id.
+APNS_KEY = env.pem("APNS_KEY")
+APNS_KEY_ID = env.str("APNS_KEY_ID", default="")
+APNS_TEAM_ID = env.str("APNS_TEAM_ID", default="")
+APNS_TOPIC = env.str("APNS_TOPIC", default="")
+if APNS_KEY and not (APNS_KEY_ID and APNS_TEAM_ID and APNS_TOPIC):
+    raise refused("APNS_KEY", "needs APNS_KEY_ID, APNS_TEAM_ID and APNS_TOPIC beside it")
+APNS_URL = env.web_url("APNS_URL", "https://api.push.apple.com")
+# Trusted instead of the system's own, behind a proxy that opens TLS.
+APNS_CA_FILE = env.str("APNS_CA_FILE", default="")
+if PRODUCTION and not all(url.startswith("https://") for url in (FCM_URL, APNS_URL)):
+    raise refused("FCM_URL, APNS_URL", "must be https in production")
+PUSH_TIMEOUT_S = env.number("PUSH_TIMEOUT_S", 5, least=1, most=10)
+# Connections a worker process keeps to the providers.
+PUSH_CONNECTIONS = env.number("PUSH_CONNECTIONS", 8, least=1, most=64)
+# Where a provider is not configured, its pushes are lines of the log.
+PUSH_CONSOLE = not PRODUCTION
+# Everybody's default is 08:00: the pushes of one minute's reminders go out over this time.
+REMINDER_SPREAD_S = env.number("REMINDER_SPREAD_S", 240, least=0, most=900)
+PUSH_LEDGER_DAYS = env.number("PUSH_LEDGER_DAYS", 30, least=1, most=365)
 
 # -------------------------------------------------------------------------------------------- API
 RATE_LIMITS = {

@@ -1,0 +1,1 @@
+"""Talking to the push services: one module a provider, the same words for all of them."""
