@@ -39,6 +39,12 @@ def journal(
     return device
 
 
+@transaction.atomic
+def upload(caller: DeviceCaller, events: Sequence[JournalEvent], sent: Sent, *, now: datetime) -> None:
+    """Take a part of a dispenser's journal, outside any question for a dose."""
+    journal(caller, events, sent, now=now)
+
+
 def in_order(events: Sequence[JournalEvent]) -> list[JournalEvent]:
     return sorted(events, key=lambda event: (event.boot or 0, event.seq))
 
