@@ -1,6 +1,7 @@
 """Days in the life of a household: every history that Hypothesis can think of (iot.md 5)."""
 
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,11 +13,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from devices import plans
 from devices.credentials import DeviceCaller
 from devices.models import Device, DoseDay
-from telemetry import dispensing, settlement
+from devices.planning import InvalidPlan, edit_plan
+from telemetry import settlement
 from telemetry.models import ActivityLog, Dispense
 from tests import make
 from tests.telemetry.histories.simulated import Course, Fate, Journalled, Plain, Pour, World
-from zinzino import clock
 
 FATES, COURSES = st.sampled_from(Fate), st.sampled_from(Course)
 UNITS = st.integers(0, 2)
@@ -37,10 +38,10 @@ def slot(name: str, local_time: str) -> dict[str, Any]:
     return {"id": name, "local_time": local_time, "days": list(plans.DAYS), "before_min": 60, "after_min": 240}
 
 
-PLANS: list[dict[str, Any]] = [
-    {},
-    {"max_per_day": 1},
-    {"max_per_day": 4, "min_interval_min": 30, "rolling_hours": 6},
+EDITS: list[dict[str, Any]] = [
+    {"slots": [], "max_per_day": 2, "target_per_day": 1, "min_interval_min": 240, "rolling_hours": 20},
+    {"max_per_day": 1, "target_per_day": 1},
+    {"slots": [], "max_per_day": 4, "min_interval_min": 60, "rolling_hours": 6},
     {"slots": [slot("morning", "08:00"), slot("night", "02:30")], "min_interval_min": 60},
     {"slots": [slot("late", "23:30")]},
 ]
@@ -119,28 +120,16 @@ class Household(RuleBasedStateMachine):
     def overdue_doses_are_swept(self) -> None:
         settlement.sweep(now=self.world.now)
 
-    @rule(unit=UNITS, changed=st.sampled_from(PLANS))
-    def the_plan_is_edited(self, unit: int, changed: dict[str, Any]) -> None:
-        device = self.row(unit)
-        kept = {name: value for name, value in device.plan.items() if name == "zone_change"}
-        device.plan = plans.default_plan(device.device_type) | kept | changed
-        self.save(device)
+    @rule(unit=UNITS, fields=st.sampled_from(EDITS))
+    def the_plan_is_edited(self, unit: int, fields: dict[str, Any]) -> None:
+        caller = self.units[unit].caller
+        with suppress(InvalidPlan):  # together with what stands already
+            edit_plan(caller.id, caller.user_id, fields, now=self.world.now)
 
     @rule(unit=UNITS, zone=ZONES)
     def they_travel(self, unit: int, zone: str) -> None:
-        device = self.row(unit)
-        plan = plans.plan_of(device.plan, version=device.plan_version, timezone=device.timezone)
-        if change := plans.zone_change(plan, zone, now=self.world.now):
-            device.plan["zone_change"] = {"former": change.former, "at": clock.iso(change.at)}
-            device.timezone = zone
-            self.save(device)
-
-    def row(self, unit: int) -> Device:
-        return Device.objects.get(pk=self.units[unit].caller.id)
-
-    def save(self, device: Device) -> None:
-        device.plan_version += 1
-        device.save(update_fields=("plan", "plan_version", "timezone"))
+        caller = self.units[unit].caller
+        edit_plan(caller.id, caller.user_id, {"timezone": zone}, now=self.world.now)
 
     # --- what must hold -----------------------------------------------------------------------
 
@@ -209,6 +198,3 @@ def judge(pour: Pour, earlier: list[Pour]) -> None:
     assert len(rolling) < plan.max_per_day, "too many doses in a row"
     if plan.slots:
         assert plan.windows_at(at), "a dose outside its hours"
-
-
-assert timedelta(seconds=60) == dispensing.VALID_FOR
