@@ -52,7 +52,7 @@ class Unsupported(ApiError):
 
 
 class EditConflict(SyncConflict):
-    """The object has changed since the caller saw it; the details are the conflict, as in sync."""
+    """The object has changed since the caller saw it; `details.conflict` has the form of sync."""
 
     reason = "conflict"
 
@@ -271,7 +271,7 @@ def refuse_stale(kind: str, row: Any, user_id: UUID, fields: dict[str, Any], bas
     conflict = Conflict("field_conflict", base, client, merge.lost)
     version, record = sql.versions(user_id, [(kind, row.pk)])[0]
     entry = conflict.entry(version or base, orjson.loads(record or "null"))
-    raise EditConflict(**{"entity": kind, "id": str(row.pk), **entry})
+    raise EditConflict(conflict={"entity": kind, "id": str(row.pk), **entry})
 
 
 def known_since(user_id: UUID) -> datetime:

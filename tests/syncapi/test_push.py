@@ -581,13 +581,14 @@ def test_a_put_may_say_what_it_is_based_on(alice: Phone, phone: Outbox, kitchen:
     kitchen.status(battery_level=7)
     refused = alice.put(path, {"device_name": "Two", "location": "Ofis", "base_version": phone.since})
     assert (refused.status_code, refused.error["code"]) == (409, "SYNC_CONFLICT")
-    details = refused.error["details"]
-    assert (details["reason"], details["type"], details["applied_fields"]) == ("conflict", "field_conflict", [])
-    assert details["fields"]["device_name"]["server"] == "One"
-    assert details["server_record"] == alice.get("/devices").data[0]
+    assert refused.error["details"]["reason"] == "conflict"
+    conflict = refused.error["details"]["conflict"]
+    assert (conflict["entity"], conflict["type"], conflict["applied_fields"]) == ("device", "field_conflict", [])
+    assert conflict["fields"]["device_name"]["server"] == "One"
+    assert conflict["server_record"] == alice.get("/devices").data[0]
     assert Device.objects.get().location == "Mutfak"
 
-    again = alice.put(path, {"device_name": "Two", "base_version": details["server_version"]})
+    again = alice.put(path, {"device_name": "Two", "base_version": conflict["server_version"]})
     assert again.data["device_name"] == "Two"
     assert alice.put(path, {"device_name": "Three"}).status_code == 200
 
@@ -607,14 +608,14 @@ def test_all_that_a_person_sets_on_a_device_is_guarded(
     alice.put(path, first)
     assert alice.put(path, {**first, "base_version": phone.since}).status_code == 200
     refused = alice.put(path, {**second, "base_version": phone.since})
-    assert (refused.status_code, list(refused.error["details"]["fields"])) == (409, list(second))
+    assert (refused.status_code, list(refused.error["details"]["conflict"]["fields"])) == (409, list(second))
 
 
 def test_a_profile_put_is_guarded_too(alice: Phone, phone: Outbox) -> None:
     alice.put("/profile", {"full_name": "One", "language": "en"})
     based = {"base_version": phone.since}
     refused = alice.put("/profile", {"full_name": "Two", "theme_preference": "light", **based})
-    assert (refused.status_code, refused.error["details"]["entity"]) == (409, "profile")
+    assert (refused.status_code, refused.error["details"]["conflict"]["entity"]) == (409, "profile")
     assert User.objects.get().theme_preference == "dark"
     assert alice.put("/profile", {"language": "tr", **based}).data["language"] == "tr"
     wrong = alice.put("/profile", {"base_version": "now"})

@@ -44,7 +44,7 @@ def test_a_phone_that_missed_a_forgotten_deletion_starts_anew(alice: Phone, phon
     assert (gone["tombstones"], SyncChange.objects.filter(op="D").count()) == (1, 0)
     assert SyncClock.objects.get().horizon == stamp - AGO
 
-    def asked(last_sync: str) -> int:
+    def asked(last_sync: str | None) -> int:
         return int(alice.post("/sync/delta", {"last_sync": last_sync}).status_code)
 
     older = clock.iso(stamp - AGO - timedelta(milliseconds=1))
