@@ -165,6 +165,22 @@ class Device(models.Model):
         return plans.family_of(self.device_type)
 
 
+class RemovedDevice(models.Model):
+    """A dispenser that its owner has removed: the row is the queue of the job that deletes its readings.
+
+    Doses stay in the owner's log (api.md 3); cup readings mean nothing without their dispenser.
+    """
+
+    device_id = models.UUIDField(primary_key=True, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        db_table = "removed_devices"
+
+    def __str__(self) -> str:
+        return str(self.device_id)
+
+
 class DeviceCredential(models.Model):
     """A device token, as its hash. Two live while one replaces the other (api.md 3)."""
 

@@ -10,7 +10,7 @@ from django.db.models.functions import Cast, Concat, Left, Replace
 from django.utils.translation import gettext_lazy
 
 from devices import credentials, plans
-from devices.models import Device, DeviceCredential, SupplementProfile
+from devices.models import Device, DeviceCredential, RemovedDevice, SupplementProfile
 from zinzino.api.errors import DuplicateEntry, NotFound, NotOwner
 
 T = TypeVar("T")
@@ -89,8 +89,11 @@ def update(device_id: UUID, user_id: UUID, fields: dict[str, Any], *, now: datet
 
 @transaction.atomic
 def remove(device_id: UUID, user_id: UUID) -> None:
-    """Delete the device: its token ends, MAC and serial are free, past doses stay in the log."""
-    locked(device_id, of=user_id).delete()
+    """Delete the device: its token ends, MAC and serial are free, past doses stay in the log. Its readings
+    go by a job (telemetry.removal)."""
+    device = locked(device_id, of=user_id)
+    RemovedDevice.objects.create(device_id=device_id, user_id=user_id)
+    device.delete()
 
 
 @transaction.atomic

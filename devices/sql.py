@@ -1,6 +1,5 @@
 """The statements of the hot path, one a function, and the shape of a device."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -45,15 +44,26 @@ SELECT c.id, c.first_used_at, d.id, d.user_id, d.device_type
   FROM device_credentials c JOIN devices d ON d.id = c.device_id
  WHERE c.token_hash = %s AND c.ended_at IS NULL"""
 
+# Names in the order of the Turkish alphabet, whatever the database's own: `translate` gives each letter a
+# character of its place. An ICU collation would do the same, but not every PostgreSQL is built with one.
+ALPHABET = ("aâ", *"bcçdefgğhı", "iî", *"jklmnoöpqrsşt", "uû", *"üvwxyz")
+CAPITALS = {"i": "İ", "ı": "I"}
+LETTERS = "".join(letter + CAPITALS.get(letter, letter.upper()) for same in ALPHABET for letter in same)
+PLACES = "".join(chr(0x100 + place) * 2 * len(same) for place, same in enumerate(ALPHABET))
+
 SORTED = {
-    "name": "lower(d.device_name) {order}, d.id",
+    "name": f"translate(d.device_name, '{LETTERS}', '{PLACES}') COLLATE \"C\" {{order}}, d.id",
     "created_at": "d.created_at {order}, d.id",
     "battery_level": "d.battery_level {order}, d.id",
 }
 
+# The zone that holds: a new one waits for the next local day (devices.plans).
+ZONE = """CASE WHEN %(now)s < (d.plan #>> '{zone_change,at}')::timestamptz
+               THEN d.plan #>> '{zone_change,former}' ELSE d.timezone END"""
+
 # Doses of the last 7 and 30 local days, today included (api.md 3); by the key one_day_per_device.
 DETAILS = f"""
-WITH day AS (SELECT d.*, (%(now)s AT TIME ZONE d.timezone)::date AS today,
+WITH day AS (SELECT d.*, (%(now)s AT TIME ZONE {ZONE})::date AS today,
                     (d.created_at AT TIME ZONE d.timezone)::date AS registered
                FROM devices d WHERE d.id = %(device_id)s),
      doses AS (SELECT coalesce(sum(s.doses) FILTER (WHERE s.local_date > day.today - 7), 0) AS week,
@@ -65,7 +75,7 @@ SELECT d.user_id, json_build_object({DEVICE_FIELDS},
                                        'last_state_change', iso_ms(d.last_state_change)),
     'statistics', json_build_object(
         'daily_average', round(doses.month::numeric / least(30, greatest(1, d.today - d.registered + 1)), 1),
-        'weekly_total', doses.week, 'monthly_total', doses.month))::text
+        'weekly_total', doses.week, 'monthly_total', doses.month)) AS shown, d.plan AS stored_plan
   FROM day d, doses"""
 
 
@@ -98,11 +108,6 @@ def owner(device_id: UUID) -> tuple[UUID, UUID] | None:
     """The owner of a device, and its id."""
     found: tuple[UUID, UUID] | None = _row("SELECT user_id, id FROM devices WHERE id = %s", (device_id,))
     return found
-
-
-def details(device_id: UUID, *, now: datetime) -> tuple[UUID, str] | None:
-    """The owner and the JSON of one device with its state and statistics."""
-    return _owned(DETAILS, {"device_id": device_id, "now": now})
 
 
 def states_of(user_id: UUID) -> str:

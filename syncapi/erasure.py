@@ -45,6 +45,7 @@ BY_USER = (
     "notifications",
     "dispenses",
     "dose_days",
+    "removed_devices",
     "activity_keys",
     "mails",
     "security_events",

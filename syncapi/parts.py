@@ -66,6 +66,7 @@ PARTS = (
 LEFT_OUT = {
     "activity_keys": "by which an entry that is sent again is known",
     "event_keys": "by which a repeated report is known",
+    "removed_devices": "whose readings are being deleted",
     "sync_clock": "the order of changes",
     "sync_change": "the order of changes",
     "users_groups": "the rights of staff",

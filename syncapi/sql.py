@@ -291,6 +291,7 @@ DEVICES_EVER_OF = """
 SELECT known.id FROM (
     SELECT id FROM devices WHERE user_id = %(user_id)s
     UNION SELECT object_id FROM sync_change WHERE user_id = %(user_id)s AND kind = 'device'
+    UNION SELECT device_id FROM removed_devices WHERE user_id = %(user_id)s
     UNION SELECT device_id FROM dispenses WHERE user_id = %(user_id)s
     UNION SELECT device_id FROM dose_days WHERE user_id = %(user_id)s) AS known (id)
  WHERE NOT EXISTS (SELECT FROM devices d WHERE d.id = known.id AND d.user_id <> %(user_id)s)

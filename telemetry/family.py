@@ -5,12 +5,10 @@ hand included. Locks, always in this order: the rows of the person's dispensers 
 ascending id; then, at COMMIT, the person's sync clock.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import orjson
 from django.conf import settings
@@ -97,18 +95,9 @@ def stop_of(scope: str, reason: str, until_ms: int | None) -> Stop:
     return Stop(rule, reason, clock.from_epoch_ms(until_ms) if until_ms is not None else None)
 
 
-def next_dose_at(user_id: UUID, device: Mapping[str, Any], *, now: datetime) -> datetime | None:
-    """When the limits will allow the next dose of a device, as its JSON describes it."""
-    plan = plans.plan_of(device["plan"], version=device["plan"]["version"], timezone=device["plan"]["timezone"])
-    return _next_dose(user_id, UUID(device["id"]), device["device_type"], plan, now=now)
-
-
 def next_dose_of(device: Device, *, now: datetime) -> datetime | None:
+    """When the limits will allow the next dose of a device."""
     plan = plans.plan_of(device.plan, version=device.plan_version, timezone=device.timezone)
-    return _next_dose(device.user_id, device.pk, device.device_type, plan, now=now)
-
-
-def _next_dose(user_id: UUID, device_id: UUID, device_type: str, plan: Plan, *, now: datetime) -> datetime | None:
-    family = plans.family_of(device_type)
-    known = sql.family_situation(user_id, device_id, family=family, since=now - LOOK_BACK, keys=[], now=now)
-    return dispensing.next_dose_at(limits_of(plan, device_type, known), now=now)
+    family = plans.family_of(device.device_type)
+    known = sql.family_situation(device.user_id, device.pk, family=family, since=now - LOOK_BACK, keys=[], now=now)
+    return dispensing.next_dose_at(limits_of(plan, device.device_type, known), now=now)

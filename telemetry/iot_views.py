@@ -12,6 +12,15 @@ from zinzino import clock
 from zinzino.api.schema import operation
 from zinzino.api.views import Request, Response
 
+POURED = {
+    "event_id": "3f0c6a52-8a0e-4d56-9f0b-6a4b5f1f2c11",
+    "outcome": "dispensed",
+    "amount": 5,
+    "unit": "ml",
+    "started_at": "2025-12-05T10:00:01.000Z",
+    "finished_at": "2025-12-05T10:00:07.250Z",
+}
+
 
 class DispenseViewSet(DeviceRoute):
     @operation("Ask for a dose", request=iot.DispenseRequest, response=s.StateAnswer, errors=(403,), auth="device")
@@ -27,6 +36,7 @@ class DispenseViewSet(DeviceRoute):
         response=iot.Confirmed,
         errors=(403, 404, 409),
         auth="device",
+        example=POURED,
     )
     def confirm(self, request: Request, dispense_id: UUID) -> Response:
         now, form = clock.now(), self.parsed(iot.Confirm, request)

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from telemetry import partitions, presence, settlement
+from telemetry import partitions, presence, removal, settlement
 from zinzino import clock
 
 
@@ -24,3 +24,8 @@ def ensure_partitions() -> list[str]:
 @shared_task(name="telemetry.tasks.drop_expired_states")
 def drop_expired_states() -> list[str]:
     return partitions.drop_expired(now=clock.now())
+
+
+@shared_task(name="telemetry.tasks.erase_readings")
+def erase_readings() -> int:
+    return removal.erase_readings()

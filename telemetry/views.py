@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
 from django.conf import settings
 
 from accounts.authentication import caller
@@ -13,7 +12,7 @@ from devices import services as devices
 from devices import sql as devices_sql
 from devices.credentials import dispenser
 from devices.views import DeviceRoute, DeviceViewSet
-from telemetry import family, presence, services, sql
+from telemetry import details, family, presence, services, sql
 from telemetry import serializers as s
 from telemetry.events import Reading
 from telemetry.reasons import reason_class
@@ -30,10 +29,7 @@ class OneDeviceViewSet(DeviceViewSet):
 
     @operation("One device with its state and statistics", response=devices_s.DeviceDetails, errors=(403, 404))
     def retrieve(self, request: Request, device_id: UUID) -> Response:
-        now = clock.now()
-        found = devices_sql.details(device_id, now=now)
-        details = orjson.loads(devices.visible(found, to=caller(request).id))
-        return Response(details | {"next_dose_at": family.next_dose_at(caller(request).id, details, now=now)})
+        return Response(details.of(device_id, caller(request).id, now=clock.now()))
 
     @operation("What happened on a device", query=s.HistoryQuery, response=s.ActivityList, errors=(403, 404))
     def history(self, request: Request, device_id: UUID) -> Response:

@@ -96,9 +96,8 @@ def another(field: Any) -> Any:
 def fill(user: User, device: Device) -> None:
     """Give the person a row in every table that has none of theirs yet."""
     known = models_by_table()
-    for (table, _column), rows in rows_naming(user.pk, [device.pk]).items():
-        if not rows:
-            made(known[table], user, device)
+    for table in {table for (table, _column), rows in rows_naming(user.pk, [device.pk]).items() if not rows}:
+        made(known[table], user, device)
 
 
 def made(model: type[models.Model], user: User, device: Device) -> models.Model:

@@ -118,6 +118,7 @@ CELERY_BEAT_SCHEDULE = {
     "drop-expired-states": {"task": "telemetry.tasks.drop_expired_states", "schedule": 24 * 3600.0},
     "send-pushes": {"task": "notifications.tasks.send_pushes", "schedule": 5.0, "options": {"expires": 5}},
     "prune-pushes": {"task": "notifications.tasks.prune_pushes", "schedule": 3600.0},
+    "erase-readings": {"task": "telemetry.tasks.erase_readings", "schedule": 300.0},
     "announce-security": {"task": "notifications.tasks.announce_security_events", "schedule": 20.0},
     "erase-accounts": {"task": "syncapi.tasks.erase_accounts", "schedule": 300.0},
     "make-exports": {"task": "syncapi.tasks.make_exports", "schedule": 300.0},

@@ -1,10 +1,14 @@
 import uuid
+from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from devices.models import Device, DeviceCredential
+from devices.models import Device, DeviceCredential, DoseDay
 from tests import make
 from tests.clients import Api, Phone, Unit
+from tests.threads import together
+from zinzino import clock
 from zinzino.api.bearer import token_hash
 
 SALON = {
@@ -110,6 +114,50 @@ def test_the_list_leaves_out_inactive_devices_and_other_people(alice: Phone, bob
     alice.put(f"/devices/{off.id}", {"is_active": False})
     assert [row["id"] for row in alice.get("/devices").data] == [str(on.id)]
     assert len(alice.get("/devices?include_inactive=true").data) == 2
+
+
+def test_names_are_sorted_by_the_turkish_alphabet(alice: Phone) -> None:
+    names = [
+        "2. kat",
+        "Âli",
+        "Çalışma",
+        "cam",
+        "Işık",
+        "ızgara",
+        "İzmir",
+        "kiler",
+        "Öğün",
+        "oda",
+        "şömine",
+        "Su",
+        "üst",
+    ]
+    for name in reversed(names):
+        alice.dispenser(device_name=name)
+    wanted = [
+        "2. kat",
+        "Âli",
+        "cam",
+        "Çalışma",
+        "Işık",
+        "ızgara",
+        "İzmir",
+        "kiler",
+        "oda",
+        "Öğün",
+        "Su",
+        "şömine",
+        "üst",
+    ]
+    assert [row["device_name"] for row in alice.get("/devices?sort=name").data] == wanted
+    assert [row["device_name"] for row in alice.get("/devices?sort=name&order=desc").data] == wanted[::-1]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_equal_values_keep_one_order(alice: Phone, order: str) -> None:
+    units = sorted(str(alice.dispenser(device_name="Mutfak").id) for _ in range(4))
+    for sort in ("name", "battery_level"):
+        assert [row["id"] for row in alice.get(f"/devices?sort={sort}&order={order}").data] == units
 
 
 @pytest.mark.parametrize("query", ["sort=price", "order=up", "include_inactive=maybe"])
@@ -219,10 +267,48 @@ def test_a_dispenser_speaks_for_itself_alone(alice: Phone, kitchen: Unit) -> Non
 def test_details_carry_state_and_statistics(alice: Phone, kitchen: Unit, statements: make.Statements) -> None:
     kitchen.cup(True)
     alice.get("/profile")
-    with statements(3):
+    with statements(2):
         details = alice.get(f"/devices/{kitchen.id}").data
     assert details["current_state"]["cup_placed"] is True
     assert details["statistics"] == {"daily_average": 1.0, "weekly_total": 1, "monthly_total": 1}
     assert details["total_doses_dispensed"] == 1
     assert details["last_decision"]["reason"] == "due"
     assert details["next_dose_at"] > details["last_decision"]["at"]
+
+
+def test_statistics_count_the_local_days_that_were(alice: Phone) -> None:
+    registered = clock.now() - timedelta(days=100)
+    unit = alice.dispenser(now=registered)
+    today = clock.now().astimezone(ZoneInfo("Europe/Istanbul")).date()
+    for days, doses in ((0, 1), (6, 2), (7, 4), (29, 8), (30, 16)):
+        day = today - timedelta(days=days)
+        DoseDay.objects.create(user=alice.user, device_id=unit.id, local_date=day, doses=doses)
+    statistics = alice.get(f"/devices/{unit.id}").data["statistics"]
+    assert statistics == {"daily_average": 0.5, "weekly_total": 3, "monthly_total": 15}
+
+
+def test_the_average_of_a_young_device_is_over_its_own_days(alice: Phone) -> None:
+    unit = alice.dispenser(now=clock.now() - timedelta(days=3))
+    today = clock.now().astimezone(ZoneInfo("Europe/Istanbul")).date()
+    DoseDay.objects.create(user=alice.user, device_id=unit.id, local_date=today, doses=5)
+    assert alice.get(f"/devices/{unit.id}").data["statistics"]["daily_average"] == 1.3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_add_one_unit_at_once_one_has_it() -> None:
+    people = [Phone(make.person()) for _ in range(6)]
+    answers = together(lambda phone: phone.post("/devices", SALON), people)
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409, 409]
+    refused = [answer.error["details"] for answer in answers if answer.status_code == 409]
+    assert refused == [{"reason": "duplicate", "owner": "other"}] * 5
+    assert Device.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_new_tokens_used_at_once_leave_one_that_lives() -> None:
+    alice = Phone(make.person())
+    kitchen = alice.dispenser()
+    tokens = [alice.post(f"/devices/{kitchen.id}/token").data["device_token"] for _ in range(2)]
+    together(lambda token: Unit(kitchen.id, token).status(battery_level=50), [*tokens, kitchen.token, *tokens])
+    statuses = [Unit(kitchen.id, token).status(battery_level=50).status_code for token in (kitchen.token, *tokens)]
+    assert statuses == [401, 401, 200]

@@ -207,19 +207,17 @@ def test_an_edit_of_an_older_version_is_a_conflict_that_shows_both(alice: Phone,
     server = alice.get(f"/devices/{kitchen.id}").data["plan"]
     assert response.error["details"] == {
         "reason": "conflict",
-        "conflict": {
-            "entity": "plan",
-            "id": str(kitchen.id),
-            "type": "field_conflict",
-            "resolution": "server_wins",
-            "base_version": 1,
-            "server_version": 2,
-            "fields": {
-                "rolling_hours": {"client": 24, "server": 12, "server_changed_at": server["updated_at"]},
-            },
-            "applied_fields": [],
-            "server_record": server,
+        "entity": "plan",
+        "id": str(kitchen.id),
+        "type": "field_conflict",
+        "resolution": "server_wins",
+        "base_version": 1,
+        "server_version": 2,
+        "fields": {
+            "rolling_hours": {"client": 24, "server": 12, "server_changed_at": server["updated_at"]},
         },
+        "applied_fields": [],
+        "server_record": server,
     }
     assert Device.objects.values().get() == before
     assert put(alice, kitchen, rolling_hours=24, base_version=2).data["rolling_hours"] == 24
@@ -235,7 +233,7 @@ def test_a_conflict_names_whole_slots_and_the_zone(alice: Phone, kitchen: Unit) 
         dose={"amount": 5},
         base_version=1,
     )
-    fields = response.error["details"]["conflict"]["fields"]
+    fields = response.error["details"]["fields"]
     assert sorted(fields) == ["slots", "timezone"]
     assert fields["timezone"]["client"] == "Asia/Kathmandu"
     assert fields["slots"]["server"][0]["local_time"] == "08:00"
