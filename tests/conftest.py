@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.apps import apps
 from django.conf import settings
@@ -19,6 +20,10 @@ from tests import make
 from tests.clients import Api, Phone, Unit
 from zinzino.redis_client import client
 from zinzino.servers import attach
+
+# How long an example takes says something of the machine's other work, not of the code.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from accounts.models import DataExport, Session
 from devices.models import Device
-from notifications.models import Notification, PushToken
+from notifications.models import Notification, PushDelivery, PushToken
 from telemetry.models import ActivityLog, Dispense
 from tests import everything
 from tests.clients import Phone, Unit
@@ -26,6 +26,7 @@ IDS: dict[str, Any] = {
     "activity_id": ActivityLog,
     "notification_id": Notification,
     "push_token_id": PushToken,
+    "delivery_id": PushDelivery,
     "session_id": Session,
     "export_id": DataExport,
 }
