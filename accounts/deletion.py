@@ -68,7 +68,7 @@ def make_nobody(user: User, *, now: datetime) -> None:
     """End the sessions, free the address and the provider links, and leave a row without a person."""
     sessions.end(user.sessions.all(), EndReason.ACCOUNT_DELETED, now=now)
     OneTimeToken.objects.filter(user=user).delete()
-    provider_links.drop(provider_links.of(user))
+    provider_links.drop_all(user, now=now)
     EmailAddress.objects.filter(user_id=user.pk).delete()
     User.objects.filter(pk=user.pk).update(
         email=None,

@@ -29,6 +29,8 @@ class Identity:
     full_name: str
     picture: str | None
     issued_at: datetime
+    # Which of our apps the token was made for.
+    client_id: str = ""
 
     @property
     def is_authoritative(self) -> bool:

@@ -165,6 +165,39 @@ class OneTimeToken(models.Model):
         return f"{self.purpose} {self.created_at:%F %T}"
 
 
+class AppleGrant(models.Model):
+    """What Apple gave us for one person's sign-in, to be given back; without a person it waits for that."""
+
+    user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="apple_grants")
+    # Which of our apps it was given to, and Apple's id of the person; empty once the person has gone.
+    client_id = models.CharField(max_length=255)
+    subject = models.CharField(max_length=191)
+    # Encrypted (`apple_grants.sealed`).
+    code = models.TextField()
+    code_at = models.DateTimeField(null=True)
+    token = models.TextField(blank=True, db_default="")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    # Null while there is nothing to do.
+    next_attempt_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "apple_grants"
+        constraints = (
+            models.UniqueConstraint(fields=("user", "client_id", "subject"), name="one_grant_per_app_and_person"),
+        )
+        indexes = (
+            models.Index(
+                fields=("next_attempt_at",),
+                condition=models.Q(next_attempt_at__isnull=False) | models.Q(user=None),
+                name="apple_grants_due",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"grant {self.pk}"
+
+
 class Mail(models.Model):
     """A mail, written with the change that causes it and sent by a job: the row is its own outbox."""
 

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from allauth.socialaccount.models import SocialAccount
 from django.db.models import QuerySet
 
-from accounts.linking import Identity
+from accounts import apple_grants
+from accounts.linking import Identity, Provider
 from accounts.models import User
 
 # Whoever held a phone for a moment may have added a sign-in of their own: a reset ends links this young.
@@ -22,9 +23,10 @@ def of(user: User) -> "QuerySet[SocialAccount]":
     return SocialAccount.objects.filter(user_id=user.pk)
 
 
-def end(links: "QuerySet[SocialAccount]", user: User) -> None:
+def end(links: "QuerySet[SocialAccount]", user: User, *, now: datetime) -> None:
     """End some links of a person whose row is locked, and keep the documented columns true."""
-    drop(links)
+    apple_grants.release(user, links.filter(provider=Provider.APPLE).values("uid"), now=now)
+    links.delete()
     left = list(of(user).order_by("-last_login").values_list("provider", "uid"))
     if (user.oauth_provider, user.oauth_provider_id) not in left:
         mirror(user, *(left[0] if left else ("", "")))
@@ -35,11 +37,13 @@ def end_doubtful(user: User, *, now: datetime) -> None:
     doubtful = of(user)
     if user.is_verified:
         doubtful = doubtful.filter(date_joined__gt=now - DOUBTFUL)
-    end(doubtful, user)
+    end(doubtful, user, now=now)
 
 
-def drop(links: "QuerySet[SocialAccount]") -> None:
-    links.delete()
+def drop_all(user: User, *, now: datetime) -> None:
+    """End all links of a person, and all that Apple permitted."""
+    apple_grants.release(user, now=now)
+    of(user).delete()
 
 
 def mirror(user: User, provider: str, subject: str) -> None:

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts import mails, one_time, provider_links, services, sessions, tokens
+from accounts import apple_grants, mails, one_time, provider_links, services, sessions, tokens
 from accounts.authentication import AccountInactive
 from accounts.deletion import lock_living
 from accounts.linking import Identity, Outcome, Provider, decide
@@ -61,11 +61,12 @@ class ProviderSignIn(services.SignIn):
 
 @transaction.atomic
 def sign_in(
-    identity: Identity, token: str, *, client: sessions.Client, language: str, now: datetime
+    identity: Identity, token: str, *, code: str = "", client: sessions.Client, language: str, now: datetime
 ) -> ProviderSignIn:
     """Open a session for the person whom a verified `token` speaks of, making or linking an account.
 
-    The same token from the same installation gives the same session again for five minutes.
+    The same token from the same installation gives the same session again for five minutes. `code` is Apple's
+    authorization code, where the app sent it.
     Raises NoVerifiedEmail, PasswordNeededFirst, AccountInactive, TokenSpent.
     """
     use = claimed(token, client, now=now)
@@ -73,6 +74,7 @@ def sign_in(
         return again
     user, is_new = placed(identity, language, now=now)
     provider_links.mirror(user, identity.provider, identity.subject)
+    apple_grants.keep(user, identity, code, now=now)
     pair = sessions.open_session(user, client, now=now)
     use.status, use.created_at = 200, now
     use.data = {"session": token_hash(pair.refresh), "is_new_user": is_new}
@@ -183,7 +185,7 @@ def wipe(user: User, *, now: datetime) -> None:
     user.is_verified, user.updated_at = True, now
     user.save(update_fields=("password", "is_verified", "updated_at"))
     sessions.end(user.sessions.all(), EndReason.WIPED, now=now)
-    provider_links.drop(provider_links.of(user))
+    provider_links.drop_all(user, now=now)
     OneTimeToken.objects.filter(user=user).delete()
 
 
@@ -213,7 +215,7 @@ def linked_letter(provider: str) -> mails.Letter:
 
 
 @transaction.atomic
-def link(user_id: UUID, identity: Identity, *, now: datetime) -> None:
+def link(user_id: UUID, identity: Identity, *, code: str = "", now: datetime) -> None:
     """Link an identity to the caller's account; nothing happens where it is linked.
 
     Raises LinkedElsewhere, AccountDeleted.
@@ -223,21 +225,21 @@ def link(user_id: UUID, identity: Identity, *, now: datetime) -> None:
     known = SocialAccount.objects.filter(provider=identity.provider, uid=identity.subject).first()
     if known and known.user_id != user_id:
         raise refusal
-    if known:
-        return
-    try:
-        with transaction.atomic():
-            attach(user, identity, now=now)
-    except IntegrityError as error:
-        raise refusal from error
-    provider_links.mirror(user, identity.provider, identity.subject)
+    if not known:
+        try:
+            with transaction.atomic():
+                attach(user, identity, now=now)
+        except IntegrityError as error:
+            raise refusal from error
+        provider_links.mirror(user, identity.provider, identity.subject)
+    apple_grants.keep(user, identity, code, now=now)
 
 
 @transaction.atomic
-def unlink(user_id: UUID, provider: Provider) -> None:
+def unlink(user_id: UUID, provider: Provider, *, now: datetime) -> None:
     """End the caller's sign-in with a provider. Raises OnlyWayIn, AccountDeleted."""
     user = lock_living(user_id)
     links = provider_links.of(user)
     if not user.has_usable_password() and not links.exclude(provider=provider).exists():
         raise OnlyWayIn
-    provider_links.end(links.filter(provider=provider), user)
+    provider_links.end(links.filter(provider=provider), user, now=now)

@@ -172,7 +172,7 @@ def undo_email_change(token: str, *, now: datetime) -> None:
             user.set_unusable_password()
             user.save(update_fields=("email", "is_verified", "password", "updated_at"))
             one_time.end_all(user)
-            provider_links.end(provider_links.of(user), user)
+            provider_links.end(provider_links.of(user), user, now=now)
             sessions.end(user.sessions.all(), EndReason.REVOKED, now=now)
             reset = one_time.issue(user, Purpose.RESET_PASSWORD, email=spent.email, now=now)
             mails.queue(user, mails.reset_after_undo, reset, now=now)

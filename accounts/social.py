@@ -190,6 +190,7 @@ def identity(provider: Provider, login: SocialLogin) -> Identity:
         full_name=plain_name(claims.get("name")),
         picture=picture if isinstance(picture, str) and PICTURE.fullmatch(picture) else None,
         issued_at=datetime.fromtimestamp(int(claims["iat"]), UTC),
+        client_id=claims["aud"],
     )
 
 

@@ -32,7 +32,10 @@ class GoogleToken(Nonce):
 class AppleToken(Nonce):
     identity_token = serializers.CharField(help_text="From Sign in with Apple, made for one of our client ids.")
     user_id = Optional(max_length=255, help_text="Must be the token's own subject.")
-    authorization_code = Optional(max_length=4096, help_text="Not needed today.")
+    authorization_code = Optional(
+        max_length=4096,
+        help_text="Send it always: it lets us end the permission at Apple when the account or the link ends.",
+    )
 
 
 class AppleSignIn(AppleToken):

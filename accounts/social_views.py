@@ -75,7 +75,8 @@ class ProviderSignInViewSet(OpenViewSet):
         identity = apple_identity(form, now=now)
         # Apple's tokens hold no name: the app has it, once, from the person.
         identity = dataclasses.replace(identity, full_name=form.get("full_name") or "")
-        return answer(request, form["identity_token"], identity, now=now)
+        code = form.get("authorization_code") or ""
+        return answer(request, form["identity_token"], identity, code=code, now=now)
 
 
 class ProviderLinkViewSet(ApiViewSet):
@@ -100,8 +101,9 @@ class ProviderLinkViewSet(ApiViewSet):
     )
     def link_apple(self, request: Request) -> Response:
         now = clock.now()
-        identity = apple_identity(self.parsed(s.AppleToken, request), now=now)
-        return linked(request, identity, now=now)
+        form = self.parsed(s.AppleToken, request)
+        code = form.get("authorization_code") or ""
+        return linked(request, apple_identity(form, now=now), code=code, now=now)
 
     @operation("Unlink your Google account", response=Message, errors=(409,))
     def unlink_google(self, request: Request) -> Response:
@@ -126,22 +128,22 @@ def apple_identity(form: dict[str, Any], *, now: datetime) -> Identity:
     return identity
 
 
-def answer(request: Request, token: str, identity: Identity, *, now: datetime) -> Response:
+def answer(request: Request, token: str, identity: Identity, *, code: str = "", now: datetime) -> Response:
     client = sessions.Client.of(request._request)
     spoken = language.of_request(request._request) or "tr"
     try:
-        sign_in = provider_sign_in.sign_in(identity, token, client=client, language=spoken, now=now)
+        sign_in = provider_sign_in.sign_in(identity, token, code=code, client=client, language=spoken, now=now)
     except provider_sign_in.TokenSpent as error:
         raise InvalidProviderToken(identity.provider) from error
     shown = signed_in(sign_in, with_picture=identity.provider is Provider.GOOGLE)
     return Response(shown | {"is_new_user": sign_in.is_new_user})
 
 
-def linked(request: Request, identity: Identity, *, now: datetime) -> Response:
-    provider_sign_in.link(caller(request).id, identity, now=now)
+def linked(request: Request, identity: Identity, *, code: str = "", now: datetime) -> Response:
+    provider_sign_in.link(caller(request).id, identity, code=code, now=now)
     return said(_("Your %(provider)s account is linked.") % {"provider": identity.provider.label})
 
 
 def unlinked(request: Request, provider: Provider) -> Response:
-    provider_sign_in.unlink(caller(request).id, provider)
+    provider_sign_in.unlink(caller(request).id, provider, now=clock.now())
     return said(_("Your %(provider)s account is no longer linked.") % {"provider": provider.label})

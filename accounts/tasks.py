@@ -2,13 +2,18 @@
 
 from celery import shared_task
 
-from accounts import mails, one_time, sessions
+from accounts import apple_grants, mails, one_time, sessions
 from zinzino import clock
 
 
 @shared_task(name="accounts.tasks.send_mails")
 def send_mails() -> int:
     return mails.send_waiting(now=clock.now())
+
+
+@shared_task(name="accounts.tasks.settle_apple_grants")
+def settle_apple_grants() -> int:
+    return apple_grants.settle_due(now=clock.now())
 
 
 @shared_task(name="accounts.tasks.prune")

@@ -36,6 +36,7 @@ PARTS = (
     Part("profile", "users", "d.id = %(user_id)s", ("password", "is_staff", "is_superuser")),
     Part("email_addresses", "account_emailaddress"),
     Part("provider_links", "socialaccount_socialaccount"),
+    Part("apple_permissions", "apple_grants", without=("code", "token")),
     Part("sessions", "sessions", order="d.created_at"),
     Part("mails", "mails", without=("text", "html")),
     Part("mailed_links", "one_time_tokens", without=("token_hash",)),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.accounts.apple_server import p8, team_key
+
 ROOT = Path(__file__).resolve().parent.parent
 STRONG = {
     "SECRET_KEY": "b8Xo2kQ9vL5tR1yW7uZ3nM6cJ0hF4sGdK2pE9aT6xB3wY7qV-only-a-test",
@@ -22,6 +24,8 @@ PRODUCTION = STRONG | {
     "PUBLIC_URL": "https://api.zinzino.example",
     "TRUSTED_PROXY_COUNT": "1",
 }
+
+APPLE = {"APPLE_TEAM_ID": "TEAM123456", "APPLE_KEY_ID": "KEY1234567", "APPLE_CLIENT_IDS": "example.zinzino.app"}
 
 
 def names_read() -> set[str]:
@@ -65,6 +69,17 @@ def test_a_good_production_environment_has_no_warning(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_key_of_apple_s_may_come_on_one_line_or_in_a_file(tmp_path: Path) -> None:
+    key = p8(team_key())
+    (tmp_path / "AuthKey.p8").write_text(key)
+    for given in (
+        {"APPLE_PRIVATE_KEY": key.replace("\n", "\\n")},
+        {"APPLE_PRIVATE_KEY_FILE": str(tmp_path / "AuthKey.p8")},
+    ):
+        done = manage(PRODUCTION | APPLE | given, tmp_path, "check", "--deploy", "--fail-level", "WARNING")
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -84,6 +99,10 @@ def test_a_good_production_environment_has_no_warning(tmp_path: Path) -> None:
         ({"PORT": "http"}, "PORT is not a whole number"),
         ({"TRUSTED_PROXY_COUNT": "11"}, "outside 0 to 10"),
         ({"APPLE_KEYS_URL": "http://keys.example"}, "must be https in production"),
+        ({"APPLE_AUTH_URL": "http://apple.example"}, "must be https in production"),
+        ({"APPLE_CLIENT_IDS": "example.zinzino.app"}, "zinzino.W006"),
+        ({"APPLE_TEAM_ID": "TEAM123456"}, "set all three or none"),
+        (APPLE | {"APPLE_PRIVATE_KEY": "MIG..."}, "zinzino.E002"),
     ],
 )
 def test_what_is_wrong_is_named(change: dict[str, str], complaint: str, tmp_path: Path) -> None:

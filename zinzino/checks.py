@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
@@ -15,6 +18,20 @@ def check_keys(**_kwargs: Any) -> list[CheckMessage]:
         return []
     text = f"JWT_SIGNING_KEY is shorter than {LEAST_KEY_BYTES} bytes: HS256 tokens could be forged."
     return [Error(text, id="zinzino.E001")]
+
+
+@register(Tags.security)
+def check_apple_key(**_kwargs: Any) -> list[CheckMessage]:
+    if not settings.APPLE_PRIVATE_KEY:
+        return []
+    try:
+        key = load_pem_private_key(settings.APPLE_PRIVATE_KEY.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1):
+        return []
+    text = "APPLE_PRIVATE_KEY is not the text of a .p8 file: nothing can be revoked at Apple."
+    return [Error(text, id="zinzino.E002")]
 
 
 @register(Tags.security, deploy=True)
@@ -56,4 +73,11 @@ def deployment_faults() -> Iterator[tuple[int, bool, str, str]]:
         "*" in settings.CORS_ALLOWED_ORIGINS,
         "CORS_ALLOWED_ORIGINS accepts every site.",
         "List the sites that may call the API from a browser.",
+    )
+    yield (
+        6,
+        bool(settings.APPLE_CLIENT_IDS) and not settings.APPLE_PRIVATE_KEY,
+        "Sign in with Apple without APPLE_PRIVATE_KEY: deleted accounts keep their permission at Apple, "
+        "which App Store Review refuses (5.1.1 v).",
+        "Set APPLE_TEAM_ID, APPLE_KEY_ID and APPLE_PRIVATE_KEY.",
     )

@@ -126,6 +126,7 @@ CELERY_BEAT_SCHEDULE = {
     "prune-sync": {"task": "syncapi.tasks.prune_sync", "schedule": 24 * 3600.0},
     "heartbeat": {"task": "zinzino.tasks.heartbeat", "schedule": 10.0},
     "send-mails": {"task": "accounts.tasks.send_mails", "schedule": 30.0},
+    "settle-apple-grants": {"task": "accounts.tasks.settle_apple_grants", "schedule": 60.0},
     "prune-accounts": {"task": "accounts.tasks.prune", "schedule": 3600.0},
     "prune": {"task": "zinzino.tasks.prune", "schedule": 3600.0},
 }
@@ -279,8 +280,16 @@ APPLE_CLIENT_IDS = [each.strip() for each in env.list("APPLE_CLIENT_IDS", defaul
 # The only addresses that sign-in ever fetches anything from.
 GOOGLE_KEYS_URL = env.web_url("GOOGLE_KEYS_URL", "https://www.googleapis.com/oauth2/v1/certs")
 APPLE_KEYS_URL = env.web_url("APPLE_KEYS_URL", "https://appleid.apple.com/auth/keys")
-if PRODUCTION and not all(url.startswith("https://") for url in (GOOGLE_KEYS_URL, APPLE_KEYS_URL)):
-    raise refused("GOOGLE_KEYS_URL, APPLE_KEYS_URL", "must be https in production")
+# With a key of our team's, what people permitted at Apple is given back when their account or link ends.
+APPLE_TEAM_ID = env.str("APPLE_TEAM_ID", default="")
+APPLE_KEY_ID = env.str("APPLE_KEY_ID", default="")
+APPLE_PRIVATE_KEY = env.str("APPLE_PRIVATE_KEY", default="", multiline=True)
+if len({bool(each) for each in (APPLE_TEAM_ID, APPLE_KEY_ID, APPLE_PRIVATE_KEY)}) == 2:
+    raise refused("APPLE_TEAM_ID, APPLE_KEY_ID, APPLE_PRIVATE_KEY", "belong together: set all three or none")
+APPLE_AUTH_URL = env.web_url("APPLE_AUTH_URL", "https://appleid.apple.com/auth")
+_provider_urls = (GOOGLE_KEYS_URL, APPLE_KEYS_URL, APPLE_AUTH_URL)
+if PRODUCTION and not all(url.startswith("https://") for url in _provider_urls):
+    raise refused("GOOGLE_KEYS_URL, APPLE_KEYS_URL, APPLE_AUTH_URL", "must be https in production")
 SOCIALACCOUNT_ADAPTER = "accounts.social.ProviderAdapter"
 SOCIALACCOUNT_PROVIDERS = {
     "google": {"provider_class": "accounts.social.GoogleProvider"},

@@ -204,7 +204,7 @@ def test_a_link_under_way_does_not_reach_a_deleted_account(keys: KeyServer) -> N
     with pytest.raises(AccountDeleted):
         provider_sign_in.link(alice.user.pk, identity, now=clock.now())
     with pytest.raises(AccountDeleted):
-        provider_sign_in.unlink(alice.user.pk, Provider.GOOGLE)
+        provider_sign_in.unlink(alice.user.pk, Provider.GOOGLE, now=clock.now())
     assert Api().post("/auth/google", {"id_token": google(sub="g1")}).data["is_new_user"] is True
 
 

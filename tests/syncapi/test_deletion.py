@@ -187,9 +187,9 @@ def test_reading_and_changing_the_profile_keep_their_rules(alice: Phone) -> None
     assert alice.get("/profile").status_code == 200
 
 
-def test_a_deletion_takes_twelve_statements(alice: Phone, kitchen: Unit, statements: make.Statements) -> None:
+def test_a_deletion_takes_thirteen_statements(alice: Phone, kitchen: Unit, statements: make.Statements) -> None:
     alice.get("/profile")
-    with statements(12):
+    with statements(13):
         delete(alice, GOOD)
 
 
