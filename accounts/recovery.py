@@ -3,6 +3,7 @@
 Each change of credentials is one transaction on the person's locked row, with its mail in the same.
 """
 
+import time
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,6 +18,8 @@ from accounts.services import EmailTaken, WrongCredentials, send_verification
 from zinzino.api.errors import InvalidFields, NotFound, RateLimitExceeded
 
 HOUR = timedelta(hours=1)
+# Several times what the slower of the two cases takes.
+SILENT_ANSWER_S = 0.25
 
 
 class EmailUnknown(NotFound):
@@ -35,9 +38,17 @@ class TooManyMails(RateLimitExceeded):
     message = gettext_lazy("Too many mails were requested. Please try again later.")
 
 
-@transaction.atomic
 def request_reset(email: str, *, now: datetime) -> None:
-    """Mail a link for a new password. Raises EmailUnknown (by setting), TooManyMails."""
+    """Mail a link for a new password. Raises EmailUnknown, TooManyMails (both by setting)."""
+    started = time.monotonic()
+    mail_reset(email, now=now)
+    if not settings.REVEAL_UNKNOWN_EMAIL:
+        # Writing a mail takes longer than writing none: the time of the answer must not tell either.
+        time.sleep(max(0.0, SILENT_ANSWER_S - (time.monotonic() - started)))
+
+
+@transaction.atomic
+def mail_reset(email: str, *, now: datetime) -> None:
     user = (
         User.objects.select_for_update(no_key=True).filter(email=normalized_email(email), is_active=True).first()
     )

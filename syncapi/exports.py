@@ -80,7 +80,9 @@ def downloadable(export_id: UUID, signature: str, *, now: datetime) -> DataExpor
         _signer.unsign(f"{export_id}:{signature}")
     except signing.BadSignature as error:
         raise NotFound from error
-    found = DataExport.objects.filter(pk=export_id, status=DataExport.Status.READY, expires_at__gt=now).first()
+    # An account that was deleted just now keeps its files until the job has been there.
+    living = DataExport.objects.filter(user__deleted_at=None, status=DataExport.Status.READY, expires_at__gt=now)
+    found = living.filter(pk=export_id).first()
     if found is None:
         raise NotFound
     return found

@@ -281,6 +281,14 @@ def test_silence_about_addresses_is_kept_after_five_mails_too(
     assert alice.user.mails.filter(kind="reset_password").count() == 5
 
 
+@pytest.mark.parametrize("email", ["alice@example.com", "nobody@example.com"])
+def test_silence_about_addresses_takes_its_time(alice: Phone, settings: Settings, email: str) -> None:
+    settings.REVEAL_UNKNOWN_EMAIL = False
+    started = time.monotonic()
+    recovery.request_reset(email, now=clock.now())
+    assert time.monotonic() - started >= recovery.SILENT_ANSWER_S
+
+
 def test_ended_tokens_are_gone(alice: Phone) -> None:
     one_time.issue(alice.user, Purpose.UNDO_EMAIL_CHANGE, email="a@example.com", now=clock.now())
     one_time.end_all(alice.user)

@@ -188,6 +188,15 @@ def test_the_address_dies_with_the_account(alice: Phone, settings: Settings, fol
 # ------------------------------------------------------------------------------------------- the zip
 
 
+def test_a_deleted_account_s_export_is_gone_before_the_job_has_been_there(
+    alice: Phone, settings: Settings
+) -> None:
+    url = ready(alice)["download_url"]
+    alice.delete("/profile", GOOD)
+    assert DataExport.objects.get().status == "ready"
+    assert fetched(url, settings).status_code == 404
+
+
 @pytest.mark.django_db
 def test_every_table_that_names_people_is_in_the_export_or_left_out_for_a_reason() -> None:
     named = {table for table, _ in everything.naming()} | {"users"}
