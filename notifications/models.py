@@ -5,6 +5,7 @@ from datetime import time
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 
 from accounts.models import Session
 from devices.models import Device
@@ -89,9 +90,24 @@ class NotificationSettings(models.Model):
     quiet_start = models.TimeField(default=time(22), db_default="22:00")
     quiet_end = models.TimeField(default=time(8), db_default="08:00")
     updated_at = models.DateTimeField(default=clock.now)
+    # Null where there is none. Not in sync: it moves with every reminder.
+    next_reminder_at = models.DateTimeField(null=True)
+    # Set where times, zone or plans have changed, by triggers too (migration 0004): the next reminder is to be
+    # looked for after this moment.
+    replan_from = models.DateTimeField(null=True, db_default=Now())
 
     class Meta:
         db_table = "notification_settings"
+        indexes = (
+            models.Index(
+                fields=("next_reminder_at",),
+                condition=models.Q(next_reminder_at__isnull=False),
+                name="reminders_due",
+            ),
+            models.Index(
+                fields=("replan_from",), condition=models.Q(replan_from__isnull=False), name="reminders_unplanned"
+            ),
+        )
 
     def __str__(self) -> str:
         return f"settings of {self.user_id}"

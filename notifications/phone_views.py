@@ -6,7 +6,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from accounts.authentication import caller
-from notifications import phones, preferences, sql, trial
+from notifications import phones, preferences, trial
 from notifications import serializers as s
 from notifications.models import PushDelivery, PushToken
 from zinzino import clock
@@ -34,13 +34,13 @@ class SettingsViewSet(ApiViewSet):
     @operation("What you want to hear of", response=s.Settings)
     def retrieve(self, request: Request) -> Response:
         user = caller(request)
-        return Response(raw(sql.settings_of_phone(user.id, user.session_id)))
+        return Response(raw(preferences.shown(user.id, user.session_id, now=clock.now())))
 
     @operation("Change what you want to hear of", request=s.ChangeSettings, response=s.Settings)
     def update(self, request: Request) -> Response:
-        user = caller(request)
-        preferences.change(user.id, user.session_id, self.parsed(s.ChangeSettings, request), now=clock.now())
-        return Response(raw(sql.settings_of_phone(user.id, user.session_id)))
+        user, now = caller(request), clock.now()
+        preferences.change(user.id, user.session_id, self.parsed(s.ChangeSettings, request), now=now)
+        return Response(raw(preferences.shown(user.id, user.session_id, now=now)))
 
 
 class PhonesViewSet(ApiViewSet):

@@ -8,12 +8,21 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy
 from rest_framework.exceptions import ValidationError
 
-from notifications import phones
+from notifications import phones, reminders, sql
 from notifications.models import NotificationSettings
 
 WHICH_TIME = gettext_lazy("reminder_time and the first of reminder_times differ.")
 NO_HOURS = gettext_lazy("Quiet hours cannot end when they start.")
 QUIET_COLUMNS = {"enabled": "quiet_enabled", "start": "quiet_start", "end": "quiet_end"}
+
+
+def shown(user_id: UUID, session_id: UUID, *, now: datetime) -> str:
+    """The JSON of the settings as one phone sees them."""
+    is_unplanned, body = sql.settings_of_phone(user_id, session_id)
+    if is_unplanned:
+        reminders.replan(now=now, user_ids=[user_id])
+        _, body = sql.settings_of_phone(user_id, session_id)
+    return body
 
 
 @transaction.atomic
@@ -40,8 +49,8 @@ def update(user_id: UUID, fields: dict[str, Any], *, now: datetime) -> None:
         setattr(row, name, value)
     if row.quiet_start == row.quiet_end:
         raise ValidationError({"quiet_hours.end": [NO_HOURS]})
-    row.updated_at = now
-    row.save(update_fields=[*columns, "updated_at"])
+    row.updated_at = row.replan_from = now
+    row.save(update_fields=[*columns, "updated_at", "replan_from"])
 
 
 def chosen_times(row: NotificationSettings, first: time | None, every: list[time] | None) -> list[time] | None:

@@ -135,6 +135,7 @@ class ChangeSettings(Wishes):
 
 class Settings(SharedSettings):
     timezone = serializers.CharField(help_text="That of the profile.")
+    next_reminder_at = serializers.DateTimeField(allow_null=True)
     push_token = serializers.CharField(allow_null=True, help_text="The calling phone's own.")
     push_platform = serializers.ChoiceField(Platform.choices, allow_null=True)
 

@@ -1,6 +1,6 @@
 """The shape of a notification and the statements of its lists."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, time
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -33,8 +33,9 @@ SETTINGS_JSON = """json_build_object(
 # The wishes as one phone sees them: with its own token and the person's time zone. By the primary key and
 # the index push_tokens_living.
 SETTINGS_OF_PHONE = f"""
-SELECT ({SETTINGS_JSON}::jsonb || jsonb_build_object(
-    'timezone', u.timezone, 'push_token', p.token, 'push_platform', p.platform))::text
+SELECT n.replan_from IS NOT NULL, ({SETTINGS_JSON}::jsonb || jsonb_build_object(
+    'timezone', u.timezone, 'next_reminder_at', iso_ms(n.next_reminder_at),
+    'push_token', p.token, 'push_platform', p.platform))::text
   FROM notification_settings n JOIN users u ON u.id = n.user_id
   LEFT JOIN LATERAL (SELECT t.token, t.platform FROM push_tokens t
     WHERE t.user_id = n.user_id AND t.session_id = %(session_id)s AND t.ended_at IS NULL
@@ -75,10 +76,12 @@ def notification(notification_id: UUID) -> tuple[UUID, str] | None:
     return found
 
 
-def settings_of_phone(user_id: UUID, session_id: UUID) -> str:
+def settings_of_phone(user_id: UUID, session_id: UUID) -> tuple[bool, str]:
+    """Whether the next reminder has still to be found, and the JSON."""
     with connection.cursor() as cursor:
         cursor.execute(SETTINGS_OF_PHONE, {"user_id": user_id, "session_id": session_id})
-        return str(cursor.fetchone()[0])
+        found: tuple[bool, str] = cursor.fetchone()
+    return found
 
 
 # Who is told, locked against deletion in the order of their ids; nobody whose account has ended. By primary
@@ -234,3 +237,73 @@ def delete_deliveries(*, before: datetime, limit: int) -> int:
     with connection.cursor() as cursor:
         cursor.execute(DELETE_DELIVERIES, (UUID(int=epoch_ms(before) << 80), limit))
         return int(cursor.rowcount)
+
+
+class ReminderRow(NamedTuple):
+    user_id: UUID
+    enabled: bool
+    is_active: bool
+    times: list[time]
+    skip_if_taken: bool
+    timezone: str
+    next_at: datetime | None
+    replan_from: datetime | None
+    # Of each active dispenser: id, name, type, plan, version, time zone.
+    dispensers: list[list[Any]]
+
+
+REMINDER_COLUMNS = """
+SELECT s.user_id, s.reminder_enabled, u.is_active AND u.deleted_at IS NULL, s.reminder_times,
+       s.reminder_skip_if_taken, u.timezone, s.next_reminder_at, s.replan_from,
+       (SELECT coalesce(json_agg(json_build_array(d.id, d.device_name, d.device_type, d.plan, d.plan_version,
+                                                  d.timezone) ORDER BY d.created_at, d.id), '[]')
+          FROM devices d WHERE d.user_id = s.user_id AND d.is_active)
+  FROM notification_settings s JOIN users u ON u.id = s.user_id"""
+
+# By reminders_due, and devices_of_user for each row.
+LOCK_DUE = f"""{REMINDER_COLUMNS}
+ WHERE s.next_reminder_at <= %(now)s ORDER BY s.next_reminder_at LIMIT %(limit)s FOR UPDATE OF s SKIP LOCKED"""
+
+# By reminders_unplanned.
+LOCK_UNPLANNED = f"""{REMINDER_COLUMNS}
+ WHERE s.replan_from IS NOT NULL AND (%(user_ids)s::uuid[] IS NULL OR s.user_id = ANY(%(user_ids)s))
+ ORDER BY s.replan_from LIMIT %(limit)s FOR UPDATE OF s SKIP LOCKED"""
+
+WRITE_NEXT_REMINDERS = """
+UPDATE notification_settings s SET next_reminder_at = n.next_at, replan_from = NULL
+  FROM unnest(%s::uuid[], %s::timestamptz[]) AS n (user_id, next_at) WHERE s.user_id = n.user_id"""
+
+
+def lock_due(*, now: datetime, limit: int) -> list[ReminderRow]:
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_DUE, {"now": now, "limit": limit})
+        return [ReminderRow(*row) for row in cursor.fetchall()]
+
+
+def lock_unplanned(user_ids: Collection[UUID] | None, *, limit: int) -> list[ReminderRow]:
+    with connection.cursor() as cursor:
+        chosen = list(user_ids) if user_ids is not None else None
+        cursor.execute(LOCK_UNPLANNED, {"user_ids": chosen, "limit": limit})
+        return [ReminderRow(*row) for row in cursor.fetchall()]
+
+
+def write_next_reminders(rows: Sequence[tuple[UUID, datetime | None]]) -> None:
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(WRITE_NEXT_REMINDERS, [[each[0] for each in rows], [each[1] for each in rows]])
+
+
+# A phone that reminds by itself has to fetch what has changed; one such push at a time is enough.
+PHONES_TO_WAKE = """
+SELECT t.user_id, t.id FROM push_tokens t
+ WHERE t.user_id = ANY(%s::uuid[]) AND t.local_reminders AND t.ended_at IS NULL
+   AND NOT EXISTS (SELECT FROM push_deliveries d
+                    WHERE d.phone_id = t.id AND d.kind = 'changes' AND d.status = 'queued')"""
+
+
+def phones_to_wake(user_ids: Collection[UUID]) -> list[tuple[UUID, UUID]]:
+    with connection.cursor() as cursor:
+        cursor.execute(PHONES_TO_WAKE, (list(user_ids),))
+        found: list[tuple[UUID, UUID]] = cursor.fetchall()
+    return found

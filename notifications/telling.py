@@ -4,7 +4,7 @@ All in the transaction of the cause, so that neither can happen without the othe
 told, it takes three statements.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -143,6 +143,17 @@ def deliver(deliveries: list[dict[str, Any]]) -> None:
     sql.insert_deliveries(deliveries)
     if any(each["status"] == PushDelivery.Status.QUEUED for each in deliveries):
         transaction.on_commit(wake_sender)
+
+
+def tell_of_changes(user_ids: Collection[UUID], *, now: datetime) -> None:
+    """Wake the phones that remind by themselves: a plan, a time or a dose has changed."""
+    soon = policy.Decision(PushDelivery.Status.QUEUED, "", now, now + policy.USEFUL_FOR[policy.CHANGES])
+    deliver(
+        [
+            delivery(user_id, policy.CHANGES, soon, phone_id=phone_id, now=now)
+            for user_id, phone_id in sql.phones_to_wake(user_ids)
+        ]
+    )
 
 
 def wake_sender() -> None:

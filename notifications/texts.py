@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import override
+from django.utils.translation import ngettext, override
 
 from accounts.models import SecurityEvent
 from notifications.models import NotificationType, PushContent
@@ -12,10 +12,11 @@ from notifications.policy import TEST
 
 
 def rendered(text: str, language: str, **facts: Any) -> tuple[str, str]:
-    """Title and message of one of TEXTS. `facts` are the names and numbers that the text speaks of."""
+    """Title and message of one of TEXTS or COUNTED. `facts` are the names and numbers that it speaks of; of
+    COUNTED `count` chooses the plural form."""
     with override(language):
-        title, message = TEXTS[text]()
-        return title, message % facts
+        title, message = COUNTED[text](facts["count"]) if text in COUNTED else TEXTS[text]()
+        return title % facts, message % facts
 
 
 def low_battery() -> tuple[str, str]:
@@ -48,6 +49,23 @@ def provider_linked() -> tuple[str, str]:
     )
 
 
+def reminder() -> tuple[str, str]:
+    return _("Time for your supplement"), _("Your next dose is due.")
+
+
+def reminder_of_one() -> tuple[str, str]:
+    return _("Time for your supplement"), _("%(device_name)s is ready for your dose.")
+
+
+def reminder_of_many(count: int) -> tuple[str, str]:
+    return (
+        _("Time for your supplement"),
+        ngettext(
+            "%(count)d dispenser is ready for your doses.", "%(count)d dispensers are ready for your doses.", count
+        ),
+    )
+
+
 def test() -> tuple[str, str]:
     return _("Test notification"), _("This phone gets notifications of Zinzino.")
 
@@ -63,7 +81,13 @@ TEXTS: dict[str, Callable[[], tuple[str, str]]] = {
     SecurityEvent.Kind.PASSWORD_CHANGED: password_changed,
     SecurityEvent.Kind.EMAIL_CHANGED: email_changed,
     SecurityEvent.Kind.PROVIDER_LINKED: provider_linked,
+    NotificationType.REMINDER: reminder,
+    "reminder_of_one": reminder_of_one,
     # Said by pushes only.
     TEST: test,
     PushContent.PRIVATE: private,
+}
+
+COUNTED: dict[str, Callable[[int], tuple[str, str]]] = {
+    "reminder_of_many": reminder_of_many,
 }

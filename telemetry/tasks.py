@@ -2,7 +2,8 @@
 
 from celery import shared_task
 
-from telemetry import partitions, presence, removal, settlement
+from notifications import reminders
+from telemetry import intake, partitions, presence, removal, settlement
 from zinzino import clock
 
 
@@ -14,6 +15,11 @@ def sweep_dispenses() -> int:
 @shared_task(name="telemetry.tasks.sweep_presence")
 def sweep_presence() -> int:
     return presence.sweep(now=clock.now())
+
+
+@shared_task(name="telemetry.tasks.send_reminders")
+def send_reminders() -> int:
+    return reminders.run(now=clock.now, doses=intake.doses_since)
 
 
 @shared_task(name="telemetry.tasks.ensure_partitions")

@@ -116,6 +116,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-presence": {"task": "telemetry.tasks.sweep_presence", "schedule": 30.0},
     "ensure-partitions": {"task": "telemetry.tasks.ensure_partitions", "schedule": 6 * 3600.0},
     "drop-expired-states": {"task": "telemetry.tasks.drop_expired_states", "schedule": 24 * 3600.0},
+    "send-reminders": {"task": "telemetry.tasks.send_reminders", "schedule": 15.0, "options": {"expires": 15}},
     "send-pushes": {"task": "notifications.tasks.send_pushes", "schedule": 5.0, "options": {"expires": 5}},
     "prune-pushes": {"task": "notifications.tasks.prune_pushes", "schedule": 3600.0},
     "erase-readings": {"task": "telemetry.tasks.erase_readings", "schedule": 300.0},

@@ -33,11 +33,11 @@ def shown(phone: Phone) -> dict[str, Any]:
 
 
 def test_a_new_person_has_the_documented_settings(alice: Phone, statements: make.Statements) -> None:
-    alice.get("/profile")
+    alice.get("/notifications/settings")
     with statements(2):
         answer = alice.get("/notifications/settings")
     assert shown(alice) == DEFAULTS
-    assert set(answer.data) == {*DEFAULTS, "updated_at"}
+    assert set(answer.data) == {*DEFAULTS, "next_reminder_at", "updated_at"}
 
 
 def test_a_change_is_partial_and_answers_the_whole(alice: Phone, bob: Phone) -> None:
@@ -98,6 +98,7 @@ def test_reminder_time_is_the_first_of_the_times(
     ],
 )
 def test_a_wrong_value_names_its_field_and_nothing_changes(alice: Phone, sent: dict[str, Any], field: str) -> None:
+    alice.get("/notifications/settings")
     before = NotificationSettings.objects.values().get(user=alice.user)
     answer = alice.put("/notifications/settings", sent)
     assert (answer.status_code, list(answer.error["details"])) == (422, [field])
