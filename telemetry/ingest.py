@@ -77,7 +77,7 @@ def dose(device: sql.LockedDevice, data: Any, at: datetime, quality: TimeQuality
     known = Dispense.objects.filter(pk=dispense_id).first() if dispense_id else None
     if known is None:
         unasked_dose(device, report, at, quality, dispense_id=dispense_id, unit=data.get("unit"), now=now)
-    elif known.device_id != device.id:
+    elif known.device_id != device.id or known.decided_by == Dispense.DecidedBy.PERSON:
         raise NotOwner
     else:
         settlement.receive(known, report, of=device, finished_at=at, now=now)

@@ -7,6 +7,7 @@
 import uuid
 
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from devices.models import Device
@@ -272,6 +273,7 @@ class EventKey(models.Model):
 
     class Meta:
         db_table = "event_keys"
+        indexes = (BrinIndex(fields=("created_at",), name="event_keys_age"),)
 
     def __str__(self) -> str:
         return f"{self.device_id} {self.key}"

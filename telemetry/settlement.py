@@ -64,7 +64,7 @@ def own_dispense(caller: DeviceCaller, dispense_id: UUID) -> Dispense:
     dose = Dispense.objects.filter(pk=dispense_id).first()
     if dose is None:
         raise DispenseNotFound
-    if dose.device_id != caller.id:
+    if dose.device_id != caller.id or dose.decided_by == Dispense.DecidedBy.PERSON:
         raise NotOwner
     return dose
 

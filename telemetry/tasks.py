@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from notifications import reminders
-from telemetry import intake, partitions, presence, removal, settlement
+from telemetry import intake, partitions, presence, removal, retention, settlement
 from zinzino import clock
 
 
@@ -35,3 +35,8 @@ def drop_expired_states() -> list[str]:
 @shared_task(name="telemetry.tasks.erase_readings")
 def erase_readings() -> int:
     return removal.erase_readings()
+
+
+@shared_task(name="telemetry.tasks.prune")
+def prune() -> dict[str, int]:
+    return retention.prune(now=clock.now())

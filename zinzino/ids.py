@@ -13,6 +13,11 @@ def uuid7(at: datetime) -> UUID:
     return UUID(int=value | secrets.randbits(62))
 
 
+def least_uuid7(at: datetime) -> UUID:
+    """Below every version 7 UUID of the moment `at` and later ones: rows before it are those with lesser ids."""
+    return UUID(int=epoch_ms(at) << 80)
+
+
 def moment_of(row_id: UUID) -> datetime | None:
     """The moment that a version 7 UUID was made of; None for any other id, or one of no year that we know."""
     if row_id.version != 7:

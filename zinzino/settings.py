@@ -119,6 +119,7 @@ CELERY_BEAT_SCHEDULE = {
     "send-reminders": {"task": "telemetry.tasks.send_reminders", "schedule": 15.0, "options": {"expires": 15}},
     "send-pushes": {"task": "notifications.tasks.send_pushes", "schedule": 5.0, "options": {"expires": 5}},
     "prune-pushes": {"task": "notifications.tasks.prune_pushes", "schedule": 3600.0},
+    "prune-telemetry": {"task": "telemetry.tasks.prune", "schedule": 24 * 3600.0},
     "erase-readings": {"task": "telemetry.tasks.erase_readings", "schedule": 300.0},
     "announce-security": {"task": "notifications.tasks.announce_security_events", "schedule": 20.0},
     "erase-accounts": {"task": "syncapi.tasks.erase_accounts", "schedule": 300.0},
@@ -366,6 +367,8 @@ DOSE_CEILINGS = {
 }
 HEARTBEAT_S = env.number("HEARTBEAT_S", 900, least=30, most=86_400)
 # Readings of cups; decisions, doses and the activity log have terms of their own.
+# An event that comes again later than this is taken for a new one.
+EVENT_KEYS_KEPT_DAYS = env.number("EVENT_KEYS_KEPT_DAYS", 400, least=60, most=10_000)
 STATES_KEPT_MONTHS = env.number("STATES_KEPT_MONTHS", 13, least=2, most=1_200)
 SYNC_PAGE_ROWS = env.number("SYNC_PAGE_ROWS", 500, least=1, most=5_000)
 SYNC_FULL_DAYS = env.number("SYNC_FULL_DAYS", 90, least=1, most=3_650)
