@@ -5,7 +5,7 @@ import time
 from datetime import timedelta
 
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts import sessions
 from accounts.models import User
@@ -57,27 +57,30 @@ SELECT user_id, device_id, local_date, count(*) FROM activity_logs
 
 
 def load(count: int, *, states_each: int, activities_each: int) -> None:
-    """Bring the fleet to `count` dispensers, where it has not got them yet."""
+    """Bring the fleet to `count` dispensers; one that was interrupted goes on."""
     call_command("migrate", verbosity=0)
-    if Device.objects.filter(serial_number__startswith="FLEET-").count() == count:
+    there = Device.objects.filter(serial_number__startswith="FLEET-").count()
+    if there >= count:
         return
     template()
+    run("SET statement_timeout = 0")
     for table in partitions.TABLES:
         for months in range(-MONTHS, 1):
             start = partitions.month(clock.now(), months)
             if partitions.name(table, start) not in partitions.existing(table):
                 partitions.make(table, start)
     started = time.monotonic()
-    for first in range(1, count + 1, CHUNK):
+    for first in range(there + 1, count + 1, CHUNK):
         last = min(first + CHUNK - 1, count)
-        run(PEOPLE, first=(first + 1) // 2, last=(last + 1) // 2)
-        run(DISPENSERS, first=first, last=last)
-        # Nobody synchronises this history: no row of it is stamped.
-        run("SET session_replication_role = replica")
-        run(STATES, first=first, last=last, each=states_each)
-        run(ACTIVITIES, first=first, last=last, each=activities_each)
-        run(DAYS, first=first, last=last)
-        run("SET session_replication_role = DEFAULT")
+        with transaction.atomic():
+            run(PEOPLE, first=(first + 1) // 2, last=(last + 1) // 2)
+            run(DISPENSERS, first=first, last=last)
+            run("SET CONSTRAINTS ALL IMMEDIATE")
+            # Nobody synchronises this history: no row of it is stamped.
+            run("SET LOCAL session_replication_role = replica")
+            run(STATES, first=first, last=last, each=states_each)
+            run(ACTIVITIES, first=first, last=last, each=activities_each)
+            run(DAYS, first=first, last=last)
         sys.stderr.write(f"\r{last:,} of {count:,} dispensers, {time.monotonic() - started:.0f} s ")
     run("VACUUM ANALYZE")
     sys.stderr.write("\n")
