@@ -100,7 +100,11 @@ BEGIN
       ON CONFLICT (user_id, kind, object_id) DO UPDATE SET
         ts = excluded.ts, op = 'U', part = excluded.part,
         created_ts = CASE sync_change.op WHEN 'D' THEN excluded.ts ELSE sync_change.created_ts END,
-        fields = CASE WHEN excluded.fields IS NULL THEN sync_change.fields
+        -- Of what was away nobody knows what has changed: all of it has.
+        fields = CASE WHEN sync_change.op = 'D'
+                      THEN (SELECT jsonb_object_agg(name, stamp)
+                              FROM unnest(string_to_array(TG_ARGV[4], ',')) AS name)
+                      WHEN excluded.fields IS NULL THEN sync_change.fields
                       ELSE coalesce(sync_change.fields, '{}') || excluded.fields END;
     END IF;
   END IF;

@@ -40,20 +40,13 @@ def merged(
     """
     merge = Merge()
     for name, value in proposed.items():
-        if same(value, current[name]):
+        if value == current[name]:
             continue
         if name in guarded and not known(history, name, base):
             merge.lost[name] = history.changed_at.get(name)
         else:
             merge.writes[name] = value
     return merge
-
-
-def same(value: Any, current: Any) -> bool:
-    """An object is merged into the one that is there."""
-    if isinstance(value, Mapping) and isinstance(current, Mapping):
-        return all(name in current and same(inner, current[name]) for name, inner in value.items())
-    return bool(value == current)
 
 
 def known(history: History, name: str, base: datetime) -> bool:

@@ -248,7 +248,10 @@ def required(change: Change) -> UUID:
 @transaction.atomic
 def put_device(device_id: UUID, user_id: UUID, fields: dict[str, Any], *, base: datetime, now: datetime) -> None:
     """Write all of the fields, or none where one has changed since `base`. Raises EditConflict."""
-    refuse_stale("device", devices.locked(device_id, of=user_id), user_id, fields, base)
+    row = devices.locked(device_id, of=user_id)
+    # Settings are merged into those that are there.
+    whole = {"settings": row.settings | fields["settings"]} if "settings" in fields else {}
+    refuse_stale("device", row, user_id, fields | whole, base)
     devices.update(device_id, user_id, fields, now=now)
 
 

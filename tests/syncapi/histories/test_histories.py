@@ -1,0 +1,64 @@
+"""Every history ends with copies that hold what the tables hold, and no other design passes this test."""
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.syncapi.histories.controls import DESIGNS, ControlledPhone, Design, OwnPhone, installed
+from tests.syncapi.histories.machine import COUNTED, Household
+
+HISTORIES = settings(
+    max_examples=200,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+LONG = settings(HISTORIES, max_examples=5_000, stateful_step_count=40)
+
+# The same every time, and no search for a smaller one: that it fails is what is asked.
+CONTROL = settings(
+    HISTORIES,
+    max_examples=1_000,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
+    report_multiple_bugs=False,
+)
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print("\n" + ", ".join(f"{count} {name}" for name, count in sorted(COUNTED.items())))  # noqa: T201
+
+
+def test_every_history_ends_with_exact_copies(capsys: pytest.CaptureFixture[str]) -> None:
+    run_state_machine_as_test(Household, settings=HISTORIES)
+    told(capsys)
+
+
+@pytest.mark.soak
+def test_every_long_history_ends_with_exact_copies(capsys: pytest.CaptureFixture[str]) -> None:
+    COUNTED.clear()
+    run_state_machine_as_test(Household, settings=LONG)
+    told(capsys)
+
+
+class Controlled(Household):
+    phone_class = ControlledPhone
+
+
+@pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.name)
+def test_the_usual_designs_fail(design: Design) -> None:
+    with installed(design), pytest.raises(AssertionError, match="the copy is not what the tables hold"):
+        run_state_machine_as_test(Controlled, settings=CONTROL)
+
+
+class Own(Household):
+    phone_class = OwnPhone
+
+
+def test_it_is_their_stamps_that_make_them_fail() -> None:
+    run_state_machine_as_test(Own, settings=settings(CONTROL, max_examples=40))
