@@ -37,7 +37,7 @@ bench: packages ## the measurements
 RANDOM_KEY = $$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))')
 AS_PRODUCTION = ENVIRONMENT=production SECRET_KEY="$(RANDOM_KEY)" JWT_SIGNING_KEY="$(RANDOM_KEY)" \
 	DATABASE_URL=postgres://lint@localhost/lint REDIS_URL=redis://localhost/0 TRUSTED_PROXY_COUNT=1 \
-	ALLOWED_HOSTS=api.zinzino.example PUBLIC_URL=https://api.zinzino.example
+	ALLOWED_HOSTS=api.zinzino.example PUBLIC_URL=https://api.zinzino.example DEVICE_CLAIM_MODE=code
 
 lint: dev-packages ## format, types, imports, migrations, settings, API document
 	$(BIN)/ruff format --check .

@@ -181,6 +181,30 @@ class RemovedDevice(models.Model):
         return str(self.device_id)
 
 
+class ManufacturedUnit(models.Model):
+    """A dispenser as the factory made it; who has it now stands in Device (api.md 3, claiming)."""
+
+    serial_number = models.CharField(max_length=100, primary_key=True)
+    mac_address = models.CharField(max_length=17, unique=True)
+    # Empty: of any type.
+    device_type = models.CharField(max_length=50, choices=DeviceType, blank=True, db_default="")
+    # Of the code that is printed in the box.
+    claim_code_hash = models.CharField(max_length=128, blank=True, db_default="")
+    # Ed25519, 32 bytes in base64: what the unit proves itself with.
+    public_key = models.CharField(max_length=44, blank=True, db_default="")
+    batch = models.CharField(max_length=50, blank=True, db_default="")
+    lot = models.CharField(max_length=50, blank=True, db_default="")
+    hardware_rev = models.CharField(max_length=50, blank=True, db_default="")
+    imported_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "manufactured_units"
+        indexes = (models.Index(fields=("lot",), name="manufactured_units_of_lot"),)
+
+    def __str__(self) -> str:
+        return self.serial_number
+
+
 class DeviceCredential(models.Model):
     """A device token, as its hash. Two live while one replaces the other (api.md 3)."""
 

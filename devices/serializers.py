@@ -37,12 +37,25 @@ class SerialNumber(serializers.CharField):
         return serial
 
 
+class ClaimCode(serializers.CharField):
+    """As people type it: in any case, with spaces and hyphens anywhere."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return re.sub(r"[\s-]", "", str(super().to_internal_value(data))).upper()
+
+
 class Register(serializers.Serializer[Any]):
     device_name = PlainText(max_length=255)
     device_type = serializers.ChoiceField(DeviceType.choices)
     mac_address = MacAddress()
     serial_number = SerialNumber()
     location = PlainText(max_length=255, required=False, allow_null=True)
+    claim_code = ClaimCode(
+        max_length=64,
+        required=False,
+        allow_null=True,
+        help_text="Printed in the box; needed where the server asks for it.",
+    )
 
 
 class Settings(serializers.Serializer[Any]):

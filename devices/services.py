@@ -9,7 +9,8 @@ from django.db.models import TextField, Value
 from django.db.models.functions import Cast, Concat, Left, Replace
 from django.utils.translation import gettext_lazy
 
-from devices import credentials, plans
+from devices import claiming, credentials, plans
+from devices.claiming import Claim
 from devices.models import Device, DeviceCredential, RemovedDevice, SupplementProfile
 from zinzino.api.errors import DuplicateEntry, NotFound, NotOwner
 
@@ -44,27 +45,29 @@ def locked(device_id: UUID, *, of: UUID) -> Device:
     return visible((device.user_id, device) if device else None, to=of)
 
 
-@transaction.atomic
-def register(user_id: UUID, timezone: str, *, now: datetime, **described: Any) -> tuple[Device, str]:
+def register(
+    user_id: UUID, timezone: str, *, now: datetime, claim_code: str | None = None, **described: Any
+) -> tuple[Device, str]:
     """Add a dispenser to a user's account; answers it with its first token.
 
-    Raises DeviceAlreadyRegistered with `owner: yours|other`.
+    Raises DeviceAlreadyRegistered with `owner: yours|other`, and what `claiming.check` raises.
     """
-    device_type = described["device_type"]
-    device = Device(
-        user_id=user_id,
-        plan=plans.default_plan(device_type, SupplementProfile.of(device_type)),
-        timezone=timezone,
-        created_at=now,
-        updated_at=now,
-        **described,
+    claiming.check(
+        Claim(described["serial_number"], described["mac_address"], described["device_type"], claim_code)
     )
-    refuse_registered(user_id, device)
+    device = Device(user_id=user_id, timezone=timezone, created_at=now, updated_at=now, **described)
+    return add(device, now=now)
+
+
+@transaction.atomic
+def add(device: Device, *, now: datetime) -> tuple[Device, str]:
+    refuse_registered(device.user_id, device)
+    device.plan = plans.default_plan(device.device_type, SupplementProfile.of(device.device_type))
     try:
         with transaction.atomic():
             device.save(force_insert=True)
     except IntegrityError:
-        refuse_registered(user_id, device)  # by a request at the same moment
+        refuse_registered(device.user_id, device)  # by a request at the same moment
         raise
     return device, credentials.issue(device.pk, now=now)
 

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from devices.models import Device, DeviceType
+from devices.models import Device, DeviceType, ManufacturedUnit
 from telemetry.models import SafetyStop
 
 Scope = SafetyStop.Scope
@@ -62,6 +62,8 @@ def checked(scope: Scope, value: str) -> str:
 def covered(scope: Scope, value: str) -> QuerySet[Device]:
     """The dispensers that a stop of this scope holds back. Raises ValidationError."""
     value = checked(scope, value)
+    if scope == Scope.LOT:
+        return Device.objects.filter(serial_number__in=ManufacturedUnit.objects.filter(lot=value).values("pk"))
     columns = {Scope.TYPE: "device_type", Scope.FIRMWARE: "firmware_version", Scope.UNIT: "serial_number"}
     return Device.objects.all() if scope == Scope.ALL else Device.objects.filter(**{columns[scope]: value})
 

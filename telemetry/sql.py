@@ -121,6 +121,8 @@ SELECT (SELECT coalesce(json_agg(json_build_array(
            AND s.value = CASE s.scope WHEN 'all' THEN ''
                                       WHEN 'type' THEN x.device_type
                                       WHEN 'firmware' THEN x.firmware_version
+                                      WHEN 'lot' THEN (SELECT u.lot FROM manufactured_units u
+                                                        WHERE u.serial_number = x.serial_number)
                                       WHEN 'unit' THEN x.serial_number END),
        EXISTS (SELECT FROM dispenses f
                 WHERE f.user_id = %(user_id)s AND f.family = %(family)s

@@ -22,6 +22,7 @@ PRODUCTION = STRONG | {
     "REDIS_URL": "redis://redis.internal/0",
     "ALLOWED_HOSTS": "api.zinzino.example",
     "PUBLIC_URL": "https://api.zinzino.example",
+    "DEVICE_CLAIM_MODE": "code",
     "TRUSTED_PROXY_COUNT": "1",
 }
 
@@ -84,6 +85,8 @@ def test_a_key_of_apple_s_may_come_on_one_line_or_in_a_file(tmp_path: Path) -> N
     ("change", "complaint"),
     [
         ({"ALLOWED_HOSTS": "*"}, "zinzino.W002"),
+        ({"DEVICE_CLAIM_MODE": "open"}, "zinzino.W007"),
+        ({"DEVICE_CLAIM_MODE": "locked"}, "not one of open, registry, code"),
         ({"MEDIA_S3_BUCKET": "pictures"}, "MEDIA_PUBLIC_URL is missing"),
         ({"PUBLIC_URL": "http://api.zinzino.example"}, "zinzino.W003"),
         ({"TRUSTED_PROXY_COUNT": "0"}, "zinzino.W004"),

@@ -16,7 +16,7 @@ class BackOfficeAdmin(ModelAdmin):
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """A filter in the address must not find out, letter by letter, what the page does not show."""
-        hidden = any(word in lookup for word in ("password", "token_hash"))
+        hidden = any(word in lookup for word in ("password", "token_hash", "claim_code"))
         return not hidden and bool(super().lookup_allowed(lookup, value, request))
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -81,3 +81,9 @@ def deployment_faults() -> Iterator[tuple[int, bool, str, str]]:
         "which App Store Review refuses (5.1.1 v).",
         "Set APPLE_TEAM_ID, APPLE_KEY_ID and APPLE_PRIVATE_KEY.",
     )
+    yield (
+        7,
+        settings.DEVICE_CLAIM_MODE == "open",
+        "DEVICE_CLAIM_MODE is open: who knows a serial number and a MAC address can add a stranger's dispenser.",
+        "Import the units and set it to registry or, better, code.",
+    )

@@ -365,6 +365,10 @@ DOSE_CEILINGS = {
     "omega": env.number("DOSE_CEILING_OMEGA_ML", 20, least=1, most=100),
     "vitamin_d": env.number("DOSE_CEILING_VITAMIN_D_IU", 4000, least=100, most=10_000),
 }
+# Who may add a dispenser: anybody who knows its serial and address, only of units that were imported, or only
+# who also has the code from its box.
+DEVICE_CLAIM_MODE = env.choice("DEVICE_CLAIM_MODE", "open", ("open", "registry", "code"))
+CLAIM_TRIES_PER_HOUR = env.number("CLAIM_TRIES_PER_HOUR", 5, least=1, most=1000)
 HEARTBEAT_S = env.number("HEARTBEAT_S", 900, least=30, most=86_400)
 # Readings of cups; decisions, doses and the activity log have terms of their own.
 # An event that comes again later than this is taken for a new one.
