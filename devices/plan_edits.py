@@ -157,11 +157,8 @@ def week_minutes(slots: Sequence[Slot]) -> list[int]:
 def closest_min(slots: Sequence[Slot]) -> int:
     """The shortest time between two slots in minutes, over midnight and from Sunday to Monday too."""
     due = week_minutes(slots)
-    return (
-        min((after - before for before, after in pairwise([*due, due[0] + WEEK_MIN])), default=0)
-        if due
-        else WEEK_MIN
-    )
+    next_week = [minute + WEEK_MIN for minute in due[:1]]
+    return min((after - before for before, after in pairwise(due + next_week)), default=WEEK_MIN)
 
 
 # ------------------------------------------------------------------------------------------- warnings
