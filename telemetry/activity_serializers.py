@@ -1,16 +1,20 @@
 """What section 6 accepts and answers."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
-from telemetry import log
-from telemetry.models import Action, TriggeredBy
+from devices import plans
+from devices.models import DeviceType
+from telemetry import entries, log
+from telemetry.models import Action, Dispense, TriggeredBy
 from telemetry.serializers import Activity as Activity  # one import for the views
 from telemetry.serializers import ActivityList as ActivityList
-from zinzino.api.fields import DayOrInstant
+from zinzino.api.fields import DayOrInstant, Instant
 from zinzino.api.pagination import PageQuery
 
 
@@ -28,6 +32,109 @@ class OneOrMore(serializers.CharField):
         if unknown := [name for name in names if name not in self.choices]:
             self.fail("unknown", names=", ".join(unknown)[:100])
         return names
+
+
+class DoseText(serializers.CharField):
+    """`5ml`, `1000IU`; the same amount is always written the same way."""
+
+    default_error_messages = {"malformed": gettext_lazy("Must be an amount and a unit, such as 5ml or 1000IU.")}
+
+    def to_internal_value(self, data: Any) -> str:
+        found = entries.parsed_dose(str(super().to_internal_value(data)))
+        if found is None:
+            self.fail("malformed")
+        return plans.dose_text(*found)
+
+
+class Metadata(serializers.JSONField):
+    """An object of a client's own, as long as it is small."""
+
+    default_error_messages = {
+        "not_an_object": gettext_lazy("Must be an object."),
+        "too_large": gettext_lazy("Must be at most {most} bytes."),
+    }
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            self.fail("not_an_object")
+        if len(json.dumps(data, ensure_ascii=False).encode()) > entries.MAX_METADATA_BYTES:
+            self.fail("too_large", most=entries.MAX_METADATA_BYTES)
+        return data
+
+
+def with_amount(said: dict[str, Any]) -> dict[str, Any]:
+    """`metadata.dose_amount` is the `dose_amount` where that is absent, and may not be another (api.md 6)."""
+    metadata = said.get("metadata", {})
+    if "dose_amount" not in metadata:
+        return said
+    try:
+        amount = DoseText().run_validation(metadata["dose_amount"])
+    except serializers.ValidationError as error:
+        raise serializers.ValidationError({"metadata.dose_amount": error.detail}) from error
+    if said.get("dose_amount") not in (None, amount):
+        raise serializers.ValidationError({"metadata.dose_amount": [_("Differs from dose_amount.")]})
+    rest = {name: value for name, value in metadata.items() if name != "dose_amount"}
+    return {**said, "dose_amount": amount, "metadata": rest}
+
+
+class EntryFields(serializers.Serializer[Any]):
+    device_id = serializers.UUIDField(required=False, allow_null=True)
+    supplement = serializers.ChoiceField(
+        DeviceType.choices, required=False, allow_null=True, help_text="Of a dose from no device: what it was of."
+    )
+    dose_amount = DoseText(required=False, allow_null=True, help_text="Left out, the dose of the plan.")
+    timestamp = Instant(required=False)
+    metadata = Metadata(required=False)
+
+    def validate(self, said: dict[str, Any]) -> dict[str, Any]:
+        return with_amount(said)
+
+
+class EditedEntry(EntryFields):
+    pass
+
+
+class NewEntry(EntryFields):
+    id = serializers.UUIDField(required=False, allow_null=True, help_text="Made by the client: a retry is known.")
+    client_id = serializers.UUIDField(required=False, allow_null=True, help_text="Another name for `id`.")
+    action = serializers.ChoiceField(entries.ACTIONS)
+
+    def validate(self, said: dict[str, Any]) -> dict[str, Any]:
+        ids = {each for each in (said.pop("client_id", None), said.pop("id", None)) if each}
+        if len(ids) > 1:
+            raise serializers.ValidationError({"client_id": [_("Differs from id.")]})
+        return super().validate(said) | {"id": next(iter(ids), None)}
+
+
+class Batch(serializers.Serializer[Any]):
+    activities = NewEntry(many=True)
+
+
+class BatchEnvelope(serializers.Serializer[Any]):
+    """The entries are looked at one by one: a bad one does not hold up the others."""
+
+    activities = serializers.ListField(child=serializers.JSONField(allow_null=True), min_length=1, max_length=100)
+
+
+class BatchError(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    details = serializers.DictField()
+
+
+class BatchResult(serializers.Serializer[Any]):
+    index = serializers.IntegerField()
+    status = serializers.ChoiceField(["created", "duplicate", "rejected"])
+    id = serializers.UUIDField(allow_null=True)
+    error = BatchError(allow_null=True)
+
+
+class BatchAnswer(serializers.Serializer[Any]):
+    results = BatchResult(many=True)
+
+
+class Answer(serializers.Serializer[Any]):
+    outcome = serializers.ChoiceField(Dispense.Outcome.choices)
 
 
 class Chosen(serializers.Serializer[Any]):

@@ -5,8 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import DateTimeField, Subquery, Value
+from django.db.models.functions import Coalesce
 
+from telemetry.models import ActivityKey, ActivityLog
 from telemetry.sql import NAMED_ACTIVITY_JSON
+from zinzino.api.errors import NotFound, NotOwner
 from zinzino.api.pagination import Listing
 from zinzino.ids import moment_of
 
@@ -62,6 +66,18 @@ def one(activity_id: UUID) -> tuple[UUID, str] | None:
         cursor.execute(ONE, {"id": activity_id, "named": moment_of(activity_id)})
         found: tuple[UUID, str] | None = cursor.fetchone()
     return found
+
+
+def own_line(activity_id: UUID, user_id: UUID) -> ActivityLog:
+    """A person's own line, to be changed. Raises NotFound, NotOwner."""
+    key = ActivityKey.objects.filter(pk=activity_id).values("timestamp")
+    named = Value(moment_of(activity_id), output_field=DateTimeField())
+    line = ActivityLog.objects.filter(pk=activity_id, timestamp=Coalesce(Subquery(key), named)).first()
+    if line is None:
+        raise NotFound
+    if line.user_id != user_id:
+        raise NotOwner
+    return line
 
 
 def summary(user_id: UUID, *, period: str, today: date, device_id: UUID | None = None) -> str:

@@ -15,8 +15,12 @@ urlpatterns = [
     route("states", StatesViewSet, "states", get="list"),
     route("states/<id:device_id>", StateViewSet, "state", get="retrieve", post="create"),
     route("states/<id:device_id>/history", StateHistoryViewSet, "state-history", get="history"),
-    route("activities", ActivitiesViewSet, "activities", get="list"),
+    route("activities", ActivitiesViewSet, "activities", get="list", post="create"),
+    route("activities/batch", ActivitiesViewSet, "activities-batch", post="batch"),
     route("activities/summary", ActivitiesViewSet, "activities-summary", get="summary"),
     route("activities/export", ActivitiesViewSet, "activities-export", get="export"),
-    route("activities/<id:activity_id>", ActivityViewSet, "activity", get="retrieve"),
+    route(
+        "activities/<id:activity_id>", ActivityViewSet, "activity", get="retrieve", put="update", delete="destroy"
+    ),
+    route("activities/<id:activity_id>/resolve", ActivityViewSet, "activity-resolve", post="resolve"),
 ]
