@@ -43,6 +43,7 @@ class EntryDeleted(NotFound):
 class NotByHand(Forbidden):
     """403: no person wrote this line."""
 
+    reason = "not_editable"
     message = gettext_lazy("Only what you have written yourself can be changed.")
 
 

@@ -536,8 +536,8 @@ def test_only_ones_own_handwriting_can_be_changed(alice: Phone, bob: Phone, kitc
     for method in ("PUT", "DELETE"):
         assert refused(bob, method, f"/activities/{mine}") == (403, "not_owner")
         assert refused(bob, method, f"/activities/{of_device}") == (403, "not_owner")
-        assert refused(alice, method, f"/activities/{of_device}") == (403, None)
-        assert refused(alice, method, f"/activities/{of_device_refill}") == (403, None)
+        assert refused(alice, method, f"/activities/{of_device}") == (403, "not_editable")
+        assert refused(alice, method, f"/activities/{of_device_refill}") == (403, "not_editable")
         assert refused(alice, method, f"/activities/{uuid4()}") == (404, None)
         assert refused(alice, method, f"/activities/{uuid7(NOON)}") == (404, None)
         assert refused(kitchen, method, f"/activities/{mine}") == (403, "wrong_credential_kind")
