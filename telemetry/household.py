@@ -1,7 +1,7 @@
 """A person's dispensers while the person writes into the log: locked, and by what their doses are measured."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -10,7 +10,7 @@ import orjson
 from django.utils.translation import gettext as _
 
 from devices import plans
-from devices.models import Device
+from devices.models import Device, SupplementProfile
 from devices.plans import Plan
 from devices.services import DeviceNotFound, DeviceOfAnother
 from telemetry import sql
@@ -39,6 +39,8 @@ class Household:
     timezone: str
     devices: Mapping[UUID, sql.LockedDevice]
     foreign: frozenset[UUID]
+    # What dispensers that nobody here has would pour by, as far as it was asked for.
+    usual: dict[str, Plan] = field(default_factory=dict)
 
     def dispenser(self, device_id: UUID) -> sql.LockedDevice:
         """Raises DeviceNotFound, DeviceOfAnother."""
@@ -59,7 +61,10 @@ class Household:
         return Supply.of(entry.supplement, plan_of(own[0]) if own else self.usual_plan(entry.supplement))
 
     def usual_plan(self, device_type: str) -> Plan:
-        return plans.plan_of(plans.default_plan(device_type), version=0, timezone=self.timezone)
+        if device_type not in self.usual:
+            stored = plans.default_plan(device_type, SupplementProfile.of(device_type))
+            self.usual[device_type] = plans.plan_of(stored, version=0, timezone=self.timezone)
+        return self.usual[device_type]
 
     def local_date(self, entry: Entry, at: datetime) -> date:
         """A device's lines are dated in its own zone, all others in the person's."""

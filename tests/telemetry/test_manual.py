@@ -11,7 +11,7 @@ import time_machine
 
 from accounts import services as accounts
 from accounts.sessions import Client
-from devices.models import Device
+from devices.models import Device, SupplementProfile
 from notifications.models import AlertState, Notification
 from telemetry.models import ActivityKey, ActivityLog, Dispense
 from tests import make
@@ -104,6 +104,8 @@ def test_a_dose_of_a_supplement_is_measured_by_the_persons_own_plan(alice: Phone
     Device.objects.update(plan=plan | {"dose": {"amount": 7.5, "unit": "ml"}})
     assert dose(alice, supplement="fish_oil").data["dose_amount"] == "7.5ml"
     assert dose(alice, supplement="krill_oil").data["dose_amount"] == "3ml"
+    SupplementProfile.objects.filter(pk="krill_oil").update(amount=4)
+    assert dose(alice, supplement="krill_oil").data["dose_amount"] == "4ml"
 
 
 def test_a_dose_of_neither_is_for_the_totals_only(alice: Phone, kitchen: Unit) -> None:
@@ -393,6 +395,9 @@ def test_a_batch_takes_each_entry_for_itself(
     alice.get("/profile")
     with statements(3):
         many = alice.post("/activities/batch", {"activities": [entry | {"dose_amount": "1ml"}] * 100})
+    assert [each["status"] for each in many.data["results"]] == ["created"] * 100
+    with statements(4):  # and what is usual, for a supplement that no dispenser of hers holds
+        many = alice.post("/activities/batch", {"activities": [entry | {"supplement": "vitamin_d"}] * 100})
     assert [each["status"] for each in many.data["results"]] == ["created"] * 100
 
 
