@@ -99,7 +99,14 @@ class ActivitiesViewSet(ApiViewSet):
 
 
 class ActivityViewSet(ApiViewSet):
-    @operation("Change an entry of your own", request=s.EditedEntry, response=s.Activity, errors=(403, 404))
+    @operation(
+        "Change an entry of your own",
+        request=s.EditedEntry,
+        response=s.Activity,
+        errors=(403, 404),
+        example={"dose_amount": "4ml", "metadata": {"note": "after breakfast"}},
+        description="What is left out stays; `metadata` is replaced whole.",
+    )
     def update(self, request: Request, activity_id: UUID) -> Response:
         user, form = caller(request), self.parsed(s.EditedEntry, request)
         manual.edit(activity_id, user.id, timezone=user.timezone, now=clock.now(), **form)

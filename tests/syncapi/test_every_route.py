@@ -7,6 +7,7 @@ SCENARIOS: a function that calls it once, successfully.
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from pytest_django import Settings
 from accounts.models import Session
 from notifications.models import Notification
 from syncapi.models import SyncMutation
-from telemetry.models import Dispense
+from telemetry import settlement
+from telemetry.models import ActivityLog, Dispense
 from tests import files, make
 from tests.accounts.conftest import keys  # noqa: F401  (a fixture)
 from tests.accounts.providers import KeyServer, apple, google
@@ -77,6 +79,17 @@ def requested() -> dict[str, Any]:
     return {"request_id": str(uuid.uuid4()), "cup_placed": True}
 
 
+def written(house: House) -> str:
+    """The path of an entry of Alice's own."""
+    return f"/activities/{house.alice.post('/activities', BY_HAND).data['id']}"
+
+
+def resolve(house: House) -> Any:
+    settlement.sweep(now=clock.now() + timedelta(minutes=2))
+    assumed = ActivityLog.objects.get(user_id=house.alice.user.pk, action="dose_dispensed")
+    return house.alice.post(f"/activities/{assumed.pk}/resolve", {"outcome": "taken"})
+
+
 def linked(house: House, provider: str) -> None:
     SocialAccount.objects.create(user_id=house.alice.user.pk, provider=provider, uid="1")
 
@@ -100,6 +113,7 @@ def described() -> dict[str, str]:
 
 
 GOOD = {"password": make.PASSWORD, "confirmation": "DELETE"}
+BY_HAND = {"action": "dose_taken_manual", "supplement": "fish_oil"}
 PERSON = {"email": "new@example.com", "password": make.PASSWORD, "full_name": "New Person"}
 
 SCENARIOS: dict[str, Callable[[House], Any]] = {
@@ -150,6 +164,11 @@ SCENARIOS: dict[str, Callable[[House], Any]] = {
     "POST /states/{device_id}": lambda h: h.kitchen.cup(False, sensor_reading=1.5),
     "POST /iot/dispense/request": lambda h: h.kitchen.post("/iot/dispense/request", requested()),
     "POST /iot/dispense/{dispense_id}/confirm": request_and_confirm,
+    "POST /activities": lambda h: h.alice.post("/activities", BY_HAND),
+    "POST /activities/batch": lambda h: h.alice.post("/activities/batch", {"activities": [BY_HAND] * 3}),
+    "PUT /activities/{activity_id}": lambda h: h.alice.put(written(h), {"dose_amount": "4ml"}),
+    "DELETE /activities/{activity_id}": lambda h: h.alice.delete(written(h)),
+    "POST /activities/{activity_id}/resolve": resolve,
     "PUT /notifications/{notification_id}/read": lambda h: h.alice.put(f"{h.notification}/read"),
     "DELETE /notifications/{notification_id}": lambda h: h.alice.delete(h.notification),
     "PUT /notifications/read-all": lambda h: h.alice.put("/notifications/read-all"),

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 import time_machine
+from django.db import connection
 
 from accounts import services as accounts
 from accounts.sessions import Client
@@ -345,6 +348,33 @@ def test_sixteen_retries_at_once_are_one_dose() -> None:
     answers = together(lambda phone: dose(phone, **said), phones)
     assert sorted(answer.status_code for answer in answers) == [200] * 15 + [201]
     assert (ActivityLog.objects.count(), len(counted())) == (1, 1)
+
+
+WRITES: dict[str, Any] = {
+    "a new dose": lambda alice, entry: dose(alice, supplement="krill_oil"),
+    "a correction": lambda alice, entry: alice.put(f"/activities/{entry}", {"dose_amount": "4ml"}),
+    "a deletion": lambda alice, entry: alice.delete(f"/activities/{entry}"),
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("write", WRITES)
+def test_a_dose_by_hand_waits_for_a_decision_of_its_family(write: str) -> None:
+    alice = Phone(make.person())
+    kitchen = alice.dispenser()
+    entry = dose(alice, supplement="fish_oil").data["id"]
+
+    def act(_: None) -> int:
+        return int(WRITES[write](alice, entry).status_code)
+
+    with psycopg.connect(**connection.get_connection_params()) as decision, ThreadPoolExecutor(1) as pool:
+        decision.execute("SELECT id FROM devices WHERE id = %s FOR UPDATE", (kitchen.id,))
+        answer = pool.submit(together, act, [None])
+        with pytest.raises(TimeoutError):
+            answer.result(timeout=0.5)
+        assert len(counted()) == 1
+        decision.commit()
+        assert answer.result(timeout=20)[0] in (200, 201)
 
 
 # --------------------------------------------------------------------------------------------- batches
