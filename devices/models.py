@@ -161,6 +161,10 @@ class Device(models.Model):
         return f"{self.device_name} ({self.serial_number})"
 
     @property
+    def dose_plan(self) -> plans.Plan:
+        return plans.plan_of(self.plan, version=self.plan_version, timezone=self.timezone)
+
+    @property
     def family(self) -> str:
         return plans.family_of(self.device_type)
 

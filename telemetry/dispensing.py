@@ -184,7 +184,7 @@ def _minutes(span: timedelta) -> int:
 
 
 def _local(plan: Plan, moment: datetime) -> str:
-    return moment.astimezone(plan.zone).strftime("%Y-%m-%d %H:%M")
+    return moment.astimezone(plan.zone_at(moment)).strftime("%Y-%m-%d %H:%M")
 
 
 Limit = Callable[[Limits, datetime], Check]

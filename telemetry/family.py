@@ -97,7 +97,6 @@ def stop_of(scope: str, reason: str, until_ms: int | None) -> Stop:
 
 def next_dose_of(device: Device, *, now: datetime) -> datetime | None:
     """When the limits will allow the next dose of a device."""
-    plan = plans.plan_of(device.plan, version=device.plan_version, timezone=device.timezone)
     family = plans.family_of(device.device_type)
     known = sql.family_situation(device.user_id, device.pk, family=family, since=now - LOOK_BACK, keys=[], now=now)
-    return dispensing.next_dose_at(limits_of(plan, device.device_type, known), now=now)
+    return dispensing.next_dose_at(limits_of(device.dose_plan, device.device_type, known), now=now)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
@@ -92,7 +91,7 @@ def log_low_level(device: Device, kind: NotificationType, *, now: datetime) -> N
         user_id=device.user_id,
         device_id=device.pk,
         action=LOGGED_AS[kind],
-        local_date=now.astimezone(ZoneInfo(device.timezone)).date(),
+        local_date=device.dose_plan.local_date(now),
         timestamp=now,
     )
 

@@ -1,7 +1,7 @@
 """`/devices/:id/plan`: what a person may plan, and what follows from it (api.md 3)."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from pytest_django import Settings
 
 from devices import planning, plans
 from devices.models import Device, SupplementProfile
+from telemetry.models import ActivityLog
 from tests import make
 from tests.clients import Phone, Unit
 from tests.threads import together
@@ -271,6 +272,13 @@ def test_a_new_zone_holds_from_the_next_local_day(alice: Phone, kitchen: Unit) -
     assert stored.zone_change == plans.ZoneChange("Europe/Istanbul", datetime(2026, 3, 11, 4, tzinfo=UTC))
     with time_machine.travel(NOON + timedelta(hours=20), tick=False):
         assert alice.get(f"/devices/{kitchen.id}/plan").data["warnings"] == []
+
+
+def test_until_then_the_log_and_the_statistics_keep_the_former_day(alice: Phone, kitchen: Unit) -> None:
+    put(alice, kitchen, timezone="Pacific/Pago_Pago")  # where it is still the 9th
+    kitchen.cup(True), kitchen.status(battery_level=5)
+    assert {line.local_date for line in ActivityLog.objects.all()} == {date(2026, 3, 10)}
+    assert alice.get(f"/devices/{kitchen.id}").data["statistics"]["weekly_total"] == 1
 
 
 def test_back_home_before_the_day_is_over_nothing_has_happened(alice: Phone, kitchen: Unit) -> None:

@@ -102,7 +102,9 @@ def test_a_dose_of_a_supplement_without_a_device_counts_for_its_family(alice: Ph
     assert Dispense.objects.get().device_id is None
 
 
-def test_a_dose_of_a_supplement_is_measured_by_the_persons_own_plan(alice: Phone, kitchen: Unit) -> None:
+def test_a_dose_of_a_supplement_is_measured_by_the_persons_own_plan(
+    profiles: None, alice: Phone, kitchen: Unit
+) -> None:
     plan = Device.objects.get().plan
     Device.objects.update(plan=plan | {"dose": {"amount": 7.5, "unit": "ml"}})
     assert dose(alice, supplement="fish_oil").data["dose_amount"] == "7.5ml"
