@@ -91,11 +91,13 @@ def update(device_id: UUID, user_id: UUID, fields: dict[str, Any], *, now: datet
 
 
 @transaction.atomic
-def remove(device_id: UUID, user_id: UUID) -> None:
+def remove(device_id: UUID, user_id: UUID, *, now: datetime) -> None:
     """Delete the device: its token ends, MAC and serial are free, past doses stay in the log. Its readings
     go by a job (telemetry.removal)."""
     device = locked(device_id, of=user_id)
     RemovedDevice.objects.create(device_id=device_id, user_id=user_id)
+    # Whoever keeps a history of dispensers (analytics.rollups) learns when it ended.
+    Device.objects.filter(pk=device_id).update(is_active=False, updated_at=now)
     device.delete()
 
 

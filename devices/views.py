@@ -53,7 +53,7 @@ class DeviceViewSet(ApiViewSet):
 
     @operation("Remove a device", response=Message, errors=(403, 404))
     def destroy(self, request: Request, device_id: UUID) -> Response:
-        services.remove(device_id, caller(request).id)
+        services.remove(device_id, caller(request).id, now=clock.now())
         return said(_("The device has been removed."))
 
     @operation(

@@ -320,7 +320,7 @@ def edit_device(pusher: Pusher, change: Change) -> Effect:
 
 
 def delete_device(pusher: Pusher, change: Change) -> Effect:
-    return deleted(pusher, change, "device", lambda each: devices.remove(each, pusher.user_id))
+    return deleted(pusher, change, "device", lambda each: devices.remove(each, pusher.user_id, now=pusher.now))
 
 
 def deleted(pusher: Pusher, change: Change, kind: str, remove: Callable[[UUID], None]) -> Effect:

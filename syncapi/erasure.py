@@ -45,6 +45,7 @@ BY_USER = (
     "notifications",
     "dispenses",
     "dose_days",
+    "expected_doses",
     "removed_devices",
     "activity_keys",
     "mails",
@@ -52,6 +53,8 @@ BY_USER = (
     "sync_metadata",
     "sync_mutation",
 )
+# Sums, which go with what they are sums of (analytics.rollups); this is for what passed the triggers by.
+SUMS = ("dose_rollups", "device_rollups")
 # No foreign key leads from these, and they have partitions.
 HISTORIES = (("device_states", "device_id"), ("activity_logs", "user_id"))
 
@@ -127,6 +130,8 @@ def erase(user_id: UUID, *, now: datetime) -> Counter[str]:
     for table, column in HISTORIES:
         for owner in known if column == "device_id" else [user_id]:
             gone[table] += all_chunks(user_id, partial(sql.delete_history, table, column, owner, CHUNK_ROWS))
+    for table in SUMS:
+        all_chunks(user_id, partial(sql.delete_chunk, table, "user_id", [user_id], CHUNK_ROWS))
     for table in BY_USER:
         gone[table] = all_chunks(user_id, partial(sql.delete_chunk, table, "user_id", [user_id], CHUNK_ROWS))
     outcomes = partial(sql.delete_chunk, "remembered_outcomes", "scope", [str(user_id)], CHUNK_ROWS)

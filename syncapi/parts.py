@@ -55,6 +55,8 @@ PARTS = (
     Part("states", "device_states", OF_DEVICE, order="d.timestamp"),
     Part("doses", "dispenses", order="d.authorized_at"),
     Part("dose_days", "dose_days", order="d.local_date"),
+    Part("expected_doses", "expected_doses", order="d.first_day"),
+    Part("device_days", "device_rollups", order="d.local_date"),
     Part("decisions", "decisions", OF_DEVICE, order="d.decided_at"),
     Part("notifications", "notifications", without=("dedupe_key",), order="d.created_at"),
     Part("notification_settings", "notification_settings", order="d.user_id"),
@@ -65,6 +67,7 @@ PARTS = (
 )
 # Tables that name people or dispensers and hold nothing about them that stands nowhere else.
 LEFT_OUT = {
+    "dose_rollups": "the sums of the log by day",
     "activity_keys": "by which an entry that is sent again is known",
     "event_keys": "by which a repeated report is known",
     "removed_devices": "whose readings are being deleted",
