@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from devices.models import Device
+from devices.models import Device, ManufacturedUnit
 from telemetry.models import SafetyStop
 from tests.clients import Phone, Unit
 from zinzino import clock
@@ -40,12 +40,18 @@ def test_a_stop_of_all_holds_back_every_dispenser_until_it_is_lifted(alice: Phon
     [
         ("type", "fish_oil", "safety_stop"),
         ("firmware", "2.1.0", "firmware_blocked"),
+        ("lot", "L-7", "lot_recalled"),
         ("unit", "znz-stopped", "safety_stop"),
     ],
 )
 def test_a_stop_holds_back_what_it_names(alice: Phone, scope: str, value: str, reason: str) -> None:
     stopped = alice.dispenser(serial_number="ZNZ-STOPPED")
     other = alice.dispenser(device_type="vitamin_d")
+    for lot, unit in (("L-7", stopped), ("L-8", other)):
+        row = Device.objects.get(pk=unit.id)
+        ManufacturedUnit.objects.create(
+            serial_number=row.serial_number, mac_address=row.mac_address, lot=lot, imported_at=clock.now()
+        )
     stopped.status(firmware_version="2.1.0")
     other.status(firmware_version="2.1.1")
     assert safety_stop("--scope", scope, "--value", value, "--reason", "Too much")["dispensers"] == 1

@@ -14,10 +14,10 @@ from devices import plans
 from devices.credentials import DeviceCaller
 from devices.models import Device, DoseDay
 from devices.planning import InvalidPlan, edit_plan
-from telemetry import settlement
+from telemetry import manual, settlement
 from telemetry.models import ActivityLog, Dispense
 from tests import make
-from tests.telemetry.histories.simulated import Course, Fate, Journalled, Plain, Pour, World
+from tests.telemetry.histories.simulated import Course, Fate, Journalled, Plain, Pour, World, family_plan
 
 FATES, COURSES = st.sampled_from(Fate), st.sampled_from(Course)
 UNITS = st.integers(0, 2)
@@ -116,6 +116,22 @@ class Household(RuleBasedStateMachine):
     def it_pours_by_itself(self, unit: int) -> None:
         self.units[unit].pour_unasked()
 
+    @rule(unit=UNITS, minutes_ago=st.integers(0, 600))
+    def somebody_takes_a_dose_by_hand(self, unit: int, minutes_ago: int) -> None:
+        """It counts from its own time on, but never undoes what was poured before it was told."""
+        caller, at = self.units[unit].caller, self.world.now - timedelta(minutes=minutes_ago)
+        taken = manual.create(
+            caller.user_id,
+            timezone="Europe/Istanbul",
+            now=self.world.now,
+            action="dose_taken_manual",
+            device_id=caller.id,
+            timestamp=at,
+        )
+        plan = family_plan(caller, self.world.now)
+        self.world.pours.append(Pour(caller.id, at, taken.id, plan, unasked=True, by_hand=True))
+        self.world.heard_of.add(taken.id)
+
     @rule()
     def overdue_doses_are_swept(self) -> None:
         settlement.sweep(now=self.world.now)
@@ -176,7 +192,7 @@ class Household(RuleBasedStateMachine):
         counting = set(Dispense.objects.filter(counts=True, decided_by="server").values_list("pk", flat=True))
         asked = [each.dispense_id for each in self.world.pours if not each.unasked]
         assert set(asked) <= counting, "a dose that came out is not in the record"
-        unasked = sum(each.unasked for each in self.world.pours)
+        unasked = sum(each.unasked and not each.by_hand for each in self.world.pours)
         assert Dispense.objects.filter(decided_by="device").count() == unasked, "recorded twice, or not at all"
 
     def the_counters_agree(self) -> None:

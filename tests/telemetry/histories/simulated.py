@@ -55,8 +55,9 @@ class Pour:
     authorized_at: datetime
     dispense_id: uuid.UUID
     plan: Plan
-    # A dose that the server was not asked for, and when it heard of it.
+    # A dose that the server was not asked for; it counts once the server has heard of it.
     unasked: bool = False
+    by_hand: bool = False
 
 
 @dataclass
