@@ -55,19 +55,27 @@ def register(
     claiming.check(
         Claim(described["serial_number"], described["mac_address"], described["device_type"], claim_code)
     )
-    device = Device(user_id=user_id, timezone=timezone, created_at=now, updated_at=now, **described)
-    return add(device, now=now)
+    return enroll(user_id, timezone, now=now, **described)
 
 
 @transaction.atomic
-def add(device: Device, *, now: datetime) -> tuple[Device, str]:
-    refuse_registered(device.user_id, device)
-    device.plan = plans.default_plan(device.device_type, SupplementProfile.of(device.device_type))
+def enroll(user_id: UUID, timezone: str, *, now: datetime, **described: Any) -> tuple[Device, str]:
+    """The same without asking whose it is; for what is known to be the user's."""
+    device_type = described["device_type"]
+    device = Device(
+        user_id=user_id,
+        plan=plans.default_plan(device_type, SupplementProfile.of(device_type)),
+        timezone=timezone,
+        created_at=now,
+        updated_at=now,
+        **described,
+    )
+    refuse_registered(user_id, device)
     try:
         with transaction.atomic():
             device.save(force_insert=True)
     except IntegrityError:
-        refuse_registered(device.user_id, device)  # by a request at the same moment
+        refuse_registered(user_id, device)  # by a request at the same moment
         raise
     return device, credentials.issue(device.pk, now=now)
 

@@ -137,3 +137,10 @@ def test_two_that_start_together_make_it_once(tmp_path: Path) -> None:
     made = together(lambda _: seed(now=clock.now()).made, range(3))
     assert sorted(made, key=len) == [[], [], [STAFF, DEMO, "demo.json"]]
     assert everything()[:2] == [2, 2]
+
+
+@pytest.mark.parametrize("mode", ["registry", "code"])
+def test_it_is_made_whatever_adding_a_dispenser_takes(db: None, settings: Any, mode: str) -> None:
+    settings.DEVICE_CLAIM_MODE = mode
+    command()
+    assert Device.objects.count() == 2

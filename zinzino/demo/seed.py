@@ -111,7 +111,7 @@ def make_household(now: datetime) -> None:
 def dispenser(
     user: User, name: str, device_type: str, location: str, *, number: int, now: datetime
 ) -> DeviceCaller:
-    device, _ = devices.register(
+    device, _ = devices.enroll(
         user.pk,
         user.timezone,
         device_name=name,
