@@ -1,6 +1,6 @@
 """Making and reading notifications; every write of this app starts here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from operator import attrgetter
 from typing import cast
@@ -24,6 +24,16 @@ PREVIOUS: dict[str, Callable[[Device], int]] = {
     AlertKind.BATTERY: attrgetter("battery_level"),
     AlertKind.SUPPLEMENT: attrgetter("supplement_level"),
 }
+
+
+def is_low(*levels: int | None) -> bool:
+    """Whether one of the levels may open an episode."""
+    return any(level is not None and level <= alerts.LOW for level in levels)
+
+
+def watched(device_ids: Iterable[UUID]) -> set[UUID]:
+    """The devices that ever had an alert: of others only a low level can change anything."""
+    return set(AlertState.objects.filter(device_id__in=list(device_ids)).values_list("device_id", flat=True))
 
 
 def observe_levels(

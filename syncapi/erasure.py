@@ -25,6 +25,7 @@ from accounts.models import Session, User
 from devices import services as devices
 from devices.models import Device
 from syncapi import exports, sql
+from telemetry import removal
 from zinzino.api.errors import ServiceUnavailable
 from zinzino.wakeup import wake
 
@@ -38,7 +39,7 @@ CHUNK_ROWS = 1_000
 SETTLED = timedelta(minutes=2)
 
 # Tables that are large, or hold what must not wait for the row to go. The rest goes by foreign key.
-BY_DEVICE = ("event_keys", "decisions")
+BY_DEVICE = ("event_keys", "decisions", "journal_acks", "dead_letters")
 BY_USER = (
     "push_deliveries",
     "push_tokens",
@@ -56,7 +57,12 @@ BY_USER = (
 # Sums, which go with what they are sums of (analytics.rollups); this is for what passed the triggers by.
 SUMS = ("dose_rollups", "device_rollups")
 # No foreign key leads from these, and they have partitions.
-HISTORIES = (("device_states", "device_id"), ("activity_logs", "user_id"))
+HISTORIES = (
+    ("device_states", "device_id"),
+    ("device_samples", "device_id"),
+    ("device_reports", "device_id"),
+    ("activity_logs", "user_id"),
+)
 
 
 def delete_account(user_id: UUID, session_id: UUID, proof: deletion.Proof, *, now: datetime) -> None:
@@ -179,7 +185,7 @@ def counted(user_id: UUID) -> dict[str, int]:
     known = sql.devices_ever_of(user_id)
     found = {"devices": Device.objects.filter(user_id=user_id).count()}
     wanted: Sequence[tuple[str, str, list[Any]]] = (
-        *((table, "device_id", known) for table in (*BY_DEVICE, "device_states")),
+        *((table, "device_id", known) for table in (*BY_DEVICE, *removal.TABLES)),
         *((table, "user_id", [user_id]) for table in (*BY_USER, "activity_logs", "sessions")),
     )
     for table, column, values in wanted:

@@ -1,10 +1,9 @@
-"""What a dispenser's journal brings: things that happened, whenever they are heard of.
+"""Doses that a dispenser reports, whenever they are heard of.
 
-They are recorded, never refused for being late or too much, and nothing is decided on them. The
-locks: `telemetry.family`.
+They are recorded, never refused for being late or too much: they happened. The locks: `telemetry.family`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,59 +14,11 @@ from django.db import transaction
 from devices import plans
 from devices.credentials import DeviceCaller
 from telemetry import dispensing, family, outcomes, settlement, sql
-from telemetry.events import JournalEvent, Reading, Sent, corrected
 from telemetry.models import Dispense, TimeQuality
 from telemetry.outcomes import Outcome, Report
 from telemetry.presence import shown_at, silent_at
-from telemetry.readings import current_cup
 from zinzino.api.errors import NotOwner
 from zinzino.ids import uuid7
-
-
-def journal(
-    caller: DeviceCaller, events: Sequence[JournalEvent], sent: Sent, *, now: datetime
-) -> sql.LockedDevice:
-    """Take what is new among the events of a locked dispenser; answers it as it then is."""
-    device = family.lock(caller)
-    new = sql.take_keys(device.id, [event.key for event in events], now=now)
-    for event in in_order(events):
-        if event.key in new:
-            new.remove(event.key)  # the same event twice in one batch
-            at, quality = corrected(event, sent, received=now, registered=device.created_at)
-            TAKEN[event.kind](device, event.data, at, quality, now)
-            device = family.lock(caller)
-    return device
-
-
-@transaction.atomic
-def upload(caller: DeviceCaller, events: Sequence[JournalEvent], sent: Sent, *, now: datetime) -> None:
-    """Take a part of a dispenser's journal, outside any question for a dose."""
-    journal(caller, events, sent, now=now)
-
-
-def in_order(events: Sequence[JournalEvent]) -> list[JournalEvent]:
-    return sorted(events, key=lambda event: (event.boot or 0, event.seq))
-
-
-def state(device: sql.LockedDevice, data: Any, at: datetime, _quality: TimeQuality, now: datetime) -> None:
-    """A cup that was placed or removed while nobody was asked."""
-    reading = Reading(cup_placed=data["cup_placed"], sensor_reading=data.get("sensor_reading"))
-    sql.record(
-        **current_cup(device, reading, at).columns,
-        **sql.NO_DECISION,
-        **sql.NO_DOSE,
-        device_id=device.id,
-        user_id=device.user_id,
-        now=now,
-        at=at,
-        keys=[],
-        state_id=uuid7(at),
-        cup_placed=reading.cup_placed,
-        sensor_reading=reading.sensor_reading,
-        event_count=device.event_count + 1,
-        silent_at=silent_at(now),
-        shown_at=shown_at(device.last_seen, now),
-    )
 
 
 def dose(device: sql.LockedDevice, data: Any, at: datetime, quality: TimeQuality, now: datetime) -> None:
@@ -91,12 +42,6 @@ def last_dispense(caller: DeviceCaller, report: Mapping[str, Any], *, now: datet
     server does not know happened all the same.
     """
     dose(family.lock(caller), report, now, TimeQuality.UNKNOWN, now)
-
-
-TAKEN: dict[str, Callable[[sql.LockedDevice, Any, datetime, TimeQuality, datetime], None]] = {
-    "state": state,
-    "dose": dose,
-}
 
 
 def unasked_dose(

@@ -5,6 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from telemetry import envelopes
 from telemetry.events import DeviceClock, JournalEvent, Reading, Sent, Trigger
 from telemetry.models import Dispense
 from telemetry.outcomes import Outcome, Report
@@ -116,3 +117,47 @@ class Confirmed(serializers.Serializer[Any]):
     total_doses_dispensed = serializers.IntegerField()
     supplement_level = serializers.IntegerField()
     next_dose_at = serializers.DateTimeField(allow_null=True)
+
+
+class RejectedEvent(serializers.Serializer[Any]):
+    id = serializers.UUIDField(allow_null=True)
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class Acked(serializers.Serializer[Any]):
+    boot = serializers.IntegerField()
+    seq = serializers.IntegerField(help_text="All from the batch's `first` up to this one may be forgotten.")
+
+
+class EventsTaken(serializers.Serializer[Any]):
+    accepted = serializers.IntegerField()
+    duplicates = serializers.IntegerField()
+    rejected = RejectedEvent(many=True, help_text="Kept on the server and acknowledged; do not send them again.")
+    acked = Acked(allow_null=True)
+
+
+class JournalLine(serializers.Serializer[Any]):
+    """Describes an event for the API document; `telemetry.envelopes` reads it."""
+
+    id = serializers.UUIDField()
+    boot = serializers.IntegerField(min_value=0)
+    seq = serializers.IntegerField(min_value=0)
+    ts = serializers.IntegerField(required=False, allow_null=True)
+    up = serializers.IntegerField(required=False, allow_null=True)
+    k = serializers.ChoiceField(list(envelopes.KINDS))
+    d = serializers.DictField()
+
+
+class Envelope(serializers.Serializer[Any]):
+    """Describes a batch for the API document; `telemetry.envelopes` reads it."""
+
+    v = serializers.ChoiceField([1], default=1)
+    boot = serializers.IntegerField(required=False, allow_null=True, help_text="The boot that sends.")
+    first = serializers.IntegerField(
+        required=False, allow_null=True, help_text="The oldest number that the journal still holds."
+    )
+    sent = serializers.IntegerField(required=False, allow_null=True, help_text="Epoch milliseconds.")
+    up = serializers.IntegerField(required=False, allow_null=True, help_text="Milliseconds since the boot.")
+    clk = serializers.ChoiceField([each.value for each in DeviceClock], default=DeviceClock.OK.value)
+    ev = JournalLine(many=True, help_text="At most 500.")

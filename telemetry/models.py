@@ -7,10 +7,20 @@
 import uuid
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from devices.models import Device
+
+
+class TimeQuality(models.TextChoices):
+    """What the time of an event rests on (iot.md 2)."""
+
+    OK = "ok"
+    CORRECTED = "corrected"
+    CLAMPED = "clamped"
+    UNKNOWN = "unknown"
 
 
 class DeviceState(models.Model):
@@ -22,12 +32,60 @@ class DeviceState(models.Model):
     sensor_reading = models.DecimalField(max_digits=5, decimal_places=2, null=True)
     timestamp = models.DateTimeField()
     received_at = models.DateTimeField()
+    time_quality = models.CharField(max_length=9, choices=TimeQuality, db_default=TimeQuality.OK)
+    # What the dispenser's own clock said, where it came in a journal.
+    device_time = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "device_states"
 
     def __str__(self) -> str:
         return f"{self.device_id} {'cup' if self.cup_placed else 'no cup'} {self.timestamp:%F %T}"
+
+
+class DeviceSample(models.Model):
+    """Levels and signal, as a dispenser's journal brings them (iot.md 2); what it says live is on its row."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    device_id = models.UUIDField()
+    battery_level = models.PositiveSmallIntegerField(null=True)
+    supplement_level = models.PositiveSmallIntegerField(null=True)
+    # dBm, below zero.
+    rssi = models.SmallIntegerField(null=True)
+    timestamp = models.DateTimeField()
+    received_at = models.DateTimeField()
+    time_quality = models.CharField(max_length=9, choices=TimeQuality)
+    device_time = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "device_samples"
+
+    def __str__(self) -> str:
+        return f"{self.device_id} {self.timestamp:%F %T}"
+
+
+class DeviceReport(models.Model):
+    """What a dispenser's journal says of itself: alarms, lines of its log, purged stock (iot.md 2)."""
+
+    class Kind(models.TextChoices):
+        ALARM = "alarm"
+        LOG = "log"
+        PURGE = "purge"
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    device_id = models.UUIDField()
+    kind = models.CharField(max_length=5, choices=Kind)
+    data = models.JSONField()
+    timestamp = models.DateTimeField()
+    received_at = models.DateTimeField()
+    time_quality = models.CharField(max_length=9, choices=TimeQuality)
+    device_time = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "device_reports"
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.device_id} {self.timestamp:%F %T}"
 
 
 class Action(models.TextChoices):
@@ -55,15 +113,6 @@ class Confirmation(models.TextChoices):
     ASSUMED = "assumed"
     NONE = "none"
     USER = "user"
-
-
-class TimeQuality(models.TextChoices):
-    """What the time of an event rests on (iot.md 2)."""
-
-    OK = "ok"
-    CORRECTED = "corrected"
-    CLAMPED = "clamped"
-    UNKNOWN = "unknown"
 
 
 class ActivityLog(models.Model):
@@ -277,3 +326,45 @@ class EventKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.device_id} {self.key}"
+
+
+class JournalAck(models.Model):
+    """How far the journal of one boot of a dispenser is safe with us (iot.md 2)."""
+
+    pk = models.CompositePrimaryKey("device_id", "boot")
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="+")
+    boot = models.BigIntegerField()
+    acked = models.BigIntegerField()
+    # Bounds of what was taken (telemetry.acks).
+    taken = ArrayField(models.BigIntegerField())
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "journal_acks"
+
+    def __str__(self) -> str:
+        return f"{self.device_id} boot {self.boot} up to {self.acked}"
+
+
+class DeadLetter(models.Model):
+    """What a dispenser sent and nobody can take: acknowledged, so that it never blocks the journal, and kept
+    for those who look after the fleet."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="+")
+    event_id = models.UUIDField(null=True)
+    code = models.CharField(max_length=30)
+    message = models.CharField(max_length=500)
+    # JSON as text: it may hold what no column of JSON takes. Base64 where it was no text.
+    payload = models.TextField()
+    # Of the payload, so that a repeated one is kept once.
+    fingerprint = models.CharField(max_length=64)
+    received_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "dead_letters"
+        constraints = (models.UniqueConstraint(fields=("device", "fingerprint"), name="one_letter_each"),)
+        indexes = (models.Index(fields=("received_at",), name="dead_letters_age"),)
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.received_at:%F %T}"

@@ -1,4 +1,4 @@
-"""Monthly partitions of the tables that grow for ever: made ahead, and of the readings dropped after a time.
+"""Monthly partitions of the tables that grow for ever: made ahead, and the perishable ones dropped after a time.
 
 Whoever changes a partitioned table waits for its readers, and everybody behind waits too: no step here waits
 for longer than LOCK_TIMEOUT; beat tries again.
@@ -12,10 +12,14 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
-TABLES = ("device_states", "activity_logs")
+TABLES = ("device_states", "activity_logs", "device_samples", "device_reports")
 MONTHS_BACK, MONTHS_AHEAD = 1, 3
-# Doses stay as long as the account; readings of cups do not.
-EXPIRING = "device_states"
+# Doses stay as long as the account; what dispensers say of cups and of themselves does not.
+EXPIRING = {
+    "device_states": "STATES_KEPT_MONTHS",
+    "device_samples": "JOURNALS_KEPT_MONTHS",
+    "device_reports": "JOURNALS_KEPT_MONTHS",
+}
 # Two processes that start together must not make the same table.
 LOCK_ID = 7_202_601
 LOCK_TIMEOUT = "2s"
@@ -27,7 +31,9 @@ def ensure(*, now: datetime, dry_run: bool = False) -> list[str]:
 
     What has none yet lands in the default partition, so that no event is ever refused.
     """
-    wanted = [(table, month(now, offset)) for table in TABLES for offset in range(-MONTHS_BACK, MONTHS_AHEAD + 1)]
+    # The first migration calls this before the later tables are there.
+    tables = [table for table in TABLES if execute("SELECT FROM pg_class WHERE oid = to_regclass(%s)", (table,))]
+    wanted = [(table, month(now, offset)) for table in tables for offset in range(-MONTHS_BACK, MONTHS_AHEAD + 1)]
     with transaction.atomic():
         take_turns()
         missing = [(table, start) for table, start in wanted if name(table, start) not in existing(table)]
@@ -37,24 +43,28 @@ def ensure(*, now: datetime, dry_run: bool = False) -> list[str]:
 
 
 def drop_expired(*, now: datetime, dry_run: bool = False) -> list[str]:
-    """Drop the readings of cups that are older than STATES_KEPT_MONTHS, by whole months; the tables dropped.
+    """Drop what is older than its table is kept, by whole months; the tables dropped.
 
-    Late readings of such a month stand in the default partition, and go from there.
+    Late events of such a month stand in the default partition, and go from there.
     """
-    oldest = month(now, -settings.STATES_KEPT_MONTHS)
+    return [name for table in EXPIRING for name in drop_older(table, now=now, dry_run=dry_run)]
+
+
+def drop_older(table: str, *, now: datetime, dry_run: bool) -> list[str]:
+    oldest = month(now, -getattr(settings, EXPIRING[table]))
     with transaction.atomic():
         take_turns()
-        expired = sorted(table for table in existing(EXPIRING) if is_older(table, oldest))
-        for table in [] if dry_run else expired:
-            execute(f"DROP TABLE {table}")
-    while not dry_run and execute(DELETE_LATE, (oldest, CHUNK_ROWS)):
+        expired = sorted(each for each in existing(table) if is_older(each, oldest))
+        for each in [] if dry_run else expired:
+            execute(f"DROP TABLE {each}")
+    while not dry_run and execute(DELETE_LATE.format(table=table), (oldest, CHUNK_ROWS)):
         pass
     return expired
 
 
-DELETE_LATE = f"""
-DELETE FROM {EXPIRING}_default WHERE (id, timestamp) IN (
-    SELECT id, timestamp FROM {EXPIRING}_default WHERE timestamp < %s LIMIT %s)"""
+DELETE_LATE = """
+DELETE FROM {table}_default WHERE (id, timestamp) IN (
+    SELECT id, timestamp FROM {table}_default WHERE timestamp < %s LIMIT %s)"""
 
 
 def take_turns() -> None:

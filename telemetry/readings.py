@@ -1,6 +1,6 @@
 """The current state of a cup, and what an event makes of it. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -40,20 +40,19 @@ def cup_of(device: LockedDevice) -> Cup:
     )
 
 
-def current_cup(device: LockedDevice, reading: Reading, at: datetime) -> Cup:
+def current_cup(before: Cup, reading: Reading, at: datetime) -> Cup:
     """The state after the event: a late one never rewinds it, and only a change moves its time."""
-    newest = device.last_event_at is None or at >= device.last_event_at
-    changes = device.last_state_change is None or reading.cup_placed != device.cup_placed
+    newest = before.newest_event_at is None or at >= before.newest_event_at
+    changes = before.changed_at is None or reading.cup_placed != before.placed
     removed = None if reading.cup_placed or reading.repeat else at
     if not newest or reading.repeat:
-        kept = device.cup_placed, device.sensor_reading, device.last_state_change, device.last_event_at
-        return Cup(*kept, removed_at=later(device.last_removal_at, removed))
+        return replace(before, removed_at=later(before.removed_at, removed))
     return Cup(
         placed=reading.cup_placed,
-        sensor_reading=reading.sensor_reading if reading.sensor_reading is not None else device.sensor_reading,
-        changed_at=at if changes else device.last_state_change,
+        sensor_reading=reading.sensor_reading if reading.sensor_reading is not None else before.sensor_reading,
+        changed_at=at if changes else before.changed_at,
         newest_event_at=at,
-        removed_at=later(device.last_removal_at, removed),
+        removed_at=later(before.removed_at, removed),
     )
 
 

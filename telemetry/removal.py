@@ -10,10 +10,11 @@ CHUNK_ROWS = 5_000
 # The rest waits for the next run.
 DEVICES_AT_ONCE = 1_000
 
-# The oldest first, by the index device_states_of_device of each partition.
-DELETE_STATES = """
-DELETE FROM device_states WHERE device_id = %(device_id)s AND timestamp <= coalesce(
-  (SELECT timestamp FROM device_states WHERE device_id = %(device_id)s
+TABLES = ("device_states", "device_samples", "device_reports")
+# The oldest first, by the index ..._of_device of each partition.
+DELETE = """
+DELETE FROM {table} WHERE device_id = %(device_id)s AND timestamp <= coalesce(
+  (SELECT timestamp FROM {table} WHERE device_id = %(device_id)s
     ORDER BY timestamp, id OFFSET %(rows)s - 1 LIMIT 1), 'infinity')"""
 
 
@@ -24,13 +25,14 @@ def erase_readings() -> int:
     """
     total = 0
     for device_id in list(RemovedDevice.objects.values_list("pk", flat=True)[:DEVICES_AT_ONCE]):
-        while rows := delete_chunk(device_id):
-            total += rows
+        for table in TABLES:
+            while rows := delete_chunk(table, device_id):
+                total += rows
         RemovedDevice.objects.filter(pk=device_id).delete()
     return total
 
 
-def delete_chunk(device_id: UUID) -> int:
+def delete_chunk(table: str, device_id: UUID) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(DELETE_STATES, {"device_id": device_id, "rows": CHUNK_ROWS})
+        cursor.execute(DELETE.format(table=table), {"device_id": device_id, "rows": CHUNK_ROWS})
         return int(cursor.rowcount)

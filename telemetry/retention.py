@@ -11,6 +11,8 @@ from zinzino.ids import least_uuid7
 
 # The trace explains a decision; support asks within weeks (iot.md 5).
 DECISIONS_KEPT = timedelta(days=90)
+# Of a boot that is long over a dispenser has nothing left to send; it keeps doses for 30 days.
+LETTERS_KEPT = ACKS_KEPT = timedelta(days=90)
 CHUNK_ROWS = 5_000
 
 # By the primary key, whose first part is the time of the decision.
@@ -20,6 +22,14 @@ OLD_KEYS = """
 DELETE FROM event_keys WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM event_keys WHERE created_at < %s LIMIT %s))"""
 
+# By dead_letters_age.
+OLD_LETTERS = """
+DELETE FROM dead_letters WHERE id = ANY(ARRAY(
+    SELECT id FROM dead_letters WHERE received_at < %s LIMIT %s))"""
+OLD_ACKS = """
+DELETE FROM journal_acks WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM journal_acks WHERE updated_at < %s LIMIT %s))"""
+
 
 def prune(*, now: datetime) -> dict[str, int]:
     """Delete decisions after 90 days, and the keys of events after EVENT_KEYS_KEPT_DAYS, in chunks so that
@@ -28,6 +38,8 @@ def prune(*, now: datetime) -> dict[str, int]:
     return {
         "decisions": _all_chunks(OLD_DECISIONS, (least_uuid7(now - DECISIONS_KEPT), CHUNK_ROWS)),
         "event_keys": _all_chunks(OLD_KEYS, (heard_until, CHUNK_ROWS)),
+        "dead_letters": _all_chunks(OLD_LETTERS, (now - LETTERS_KEPT, CHUNK_ROWS)),
+        "journal_acks": _all_chunks(OLD_ACKS, (now - ACKS_KEPT, CHUNK_ROWS)),
     }
 
 

@@ -13,7 +13,7 @@ from devices.credentials import DeviceCaller
 from devices.models import Device
 from devices.plans import Plan
 from notifications.models import NotificationType
-from telemetry import dispensing, family, ingest, presence, reasons, settlement, sql
+from telemetry import dispensing, family, ingest, journals, presence, reasons, settlement, sql
 from telemetry.dispensing import Dose, Facts, Verdict
 from telemetry.events import Reading, Timing, Trigger, timed
 from telemetry.family import Situation
@@ -47,7 +47,7 @@ def report_state(caller: DeviceCaller, reading: Reading, *, now: datetime) -> An
     device = family.lock(caller)
     if reading.unsynced:
         # What happened while it was offline comes first: a dose among it counts in this decision.
-        device = ingest.journal(caller, reading.unsynced, reading.sent, now=now)
+        device = journals.take_unsynced(caller, reading.unsynced, reading.sent, now=now)
     situation = family.look(device, keys=reading.keys, now=now)
     if situation.recorded is not None:
         return recorded_answer(situation, situation.recorded, cup_placed=reading.cup_placed)
@@ -74,7 +74,7 @@ def take(situation: Situation, reading: Reading) -> Answer:
     at, timing = timed(reading, newest=device.last_event_at, now=now)
     verdict = dispensing.decide(facts_of(situation, reading, timing))
     dispense_id = uuid4() if verdict.should_dispense else None
-    cup = current_cup(device, reading, at)
+    cup = current_cup(cup_of(device), reading, at)
     sql.record(
         **cup.columns,
         **event_columns(situation, reading, at),

@@ -85,6 +85,7 @@ class LockedDevice(NamedTuple):
     created_at: datetime
     updating_until: datetime | None
     total_doses_dispensed: int
+    levels_at: datetime | None
 
 
 class FamilySituation(NamedTuple):

@@ -1,6 +1,6 @@
 from telemetry.activity_views import ActivitiesViewSet, ActivityViewSet
 from telemetry.decision_views import DecisionReasonsViewSet, DecisionsViewSet
-from telemetry.iot_views import DispenseViewSet
+from telemetry.iot_views import DispenseViewSet, EventsViewSet
 from telemetry.state_views import StateHistoryViewSet, StateViewSet
 from telemetry.views import OneDeviceViewSet, StatesViewSet, StatusViewSet
 from zinzino.api.views import route
@@ -8,6 +8,7 @@ from zinzino.api.views import route
 urlpatterns = [
     route("utility/decision-reasons", DecisionReasonsViewSet, "decision-reasons", get="list"),
     route("devices/<id:device_id>/decisions", DecisionsViewSet, "device-decisions", get="list"),
+    route("iot/events", EventsViewSet, "iot-events", post="take"),
     route("iot/dispense/request", DispenseViewSet, "dispense-request", post="ask"),
     route("iot/dispense/<id:dispense_id>/confirm", DispenseViewSet, "dispense-confirm", post="confirm"),
     route("devices/<id:device_id>/history", OneDeviceViewSet, "device-history", get="history"),

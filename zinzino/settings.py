@@ -374,6 +374,8 @@ HEARTBEAT_S = env.number("HEARTBEAT_S", 900, least=30, most=86_400)
 # An event that comes again later than this is taken for a new one.
 EVENT_KEYS_KEPT_DAYS = env.number("EVENT_KEYS_KEPT_DAYS", 400, least=60, most=10_000)
 STATES_KEPT_MONTHS = env.number("STATES_KEPT_MONTHS", 13, least=2, most=1_200)
+# Samples, alarms and log lines of dispensers.
+JOURNALS_KEPT_MONTHS = env.number("JOURNALS_KEPT_MONTHS", 2, least=1, most=1_200)
 SYNC_PAGE_ROWS = env.number("SYNC_PAGE_ROWS", 500, least=1, most=5_000)
 SYNC_FULL_DAYS = env.number("SYNC_FULL_DAYS", 90, least=1, most=3_650)
 # Every last_sync before this instant needs a full sync; raised after a restore (ADR 0004).

@@ -56,7 +56,7 @@ def test_every_month_around_now_has_its_partition_and_making_them_again_does_not
     made = partitions.ensure(now=NOW)
     assert "device_states_2031_11" in made
     assert "activity_logs_2032_03" in made
-    assert len(made) == 10
+    assert len(made) == 20
     assert partitions.ensure(now=NOW) == []
     assert table_of("device_states", reading(NOW)) == "device_states_2031_12"
 
@@ -134,7 +134,7 @@ def test_the_command_previews_and_does_the_same(db: None, settings: Settings) ->
     assert preview["dry_run"] is True
     done = json.loads(ran("--json"))
     assert (done["partitions"], done["dropped"]) == (preview["partitions"], preview["dropped"])
-    assert len(done["partitions"]) == 10
+    assert len(done["partitions"]) == 20
     # The months around today are old by then.
     assert done["dropped"]
     assert ran() == "nothing to do\n"
@@ -153,4 +153,4 @@ def test_nobody_waits_long_behind_a_partition_that_cannot_be_made(cleared: None,
         reader.execute("SELECT count(*) FROM device_states")
         with pytest.raises(OperationalError, match="lock timeout"):
             partitions.ensure(now=NOW)
-    assert len(partitions.ensure(now=NOW)) == 10
+    assert len(partitions.ensure(now=NOW)) == 20

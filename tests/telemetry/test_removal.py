@@ -27,7 +27,7 @@ def test_it_goes_in_chunks(alice: Phone, kitchen: Unit, monkeypatch: pytest.Monk
         kitchen.cup(placed)
     alice.delete(f"/devices/{kitchen.id}")
     removed = RemovedDevice.objects.get().pk
-    assert [removal.delete_chunk(removed) for _ in range(4)] == [2, 2, 1, 0]
+    assert [removal.delete_chunk("device_states", removed) for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_a_refused_removal_queues_nothing(bob: Phone, kitchen: Unit) -> None:

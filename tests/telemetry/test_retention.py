@@ -15,7 +15,7 @@ def test_decisions_go_after_90_days_and_what_was_poured_stays(kitchen: Unit) -> 
         with time_machine.travel(now - timedelta(days=days, seconds=-1), tick=False):
             kitchen.cup(False)
             kitchen.cup(True)
-    assert retention.prune(now=now) == {"decisions": 1, "event_keys": 0}
+    assert retention.prune(now=now) == {"decisions": 1, "event_keys": 0, "dead_letters": 0, "journal_acks": 0}
     assert (Decision.objects.count(), Dispense.objects.count(), ActivityLog.objects.count()) == (2, 3, 3)
 
 

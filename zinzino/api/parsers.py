@@ -25,6 +25,7 @@ UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 class SafeJSONParser(BaseParser):
     media_type = "application/json"
+    storable = True
 
     def parse(
         self,
@@ -33,7 +34,14 @@ class SafeJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         request = (parser_context or {})["request"]
-        return loads(read(stream, announced=request.META.get("CONTENT_LENGTH"), most=limit(request)))
+        body = read(stream, announced=request.META.get("CONTENT_LENGTH"), most=limit(request))
+        return loads(body, storable=self.storable)
+
+
+class UncheckedTextParser(SafeJSONParser):
+    """For a view that looks itself for texts that cannot be stored."""
+
+    storable = False
 
 
 def body_of(request: Request) -> dict[str, Any]:
@@ -60,8 +68,8 @@ def read(stream: IO[bytes], *, announced: str | None, most: int) -> bytes:
     return body
 
 
-def loads(body: bytes) -> dict[str, Any]:
-    """The JSON object in `body`. An empty body counts as `{}`.
+def loads(body: bytes, *, storable: bool = True) -> dict[str, Any]:
+    """The JSON object in `body`, with `storable` of texts that PostgreSQL takes. An empty body counts as `{}`.
 
     Raises UnreadableBody (400) where no field can be named, ValidationError where one can.
     """
@@ -76,7 +84,7 @@ def loads(body: bytes) -> dict[str, Any]:
     # Most bodies are too small to be deep, and a bad character can only come escaped or raw NUL.
     if body.count(b"{") + body.count(b"[") > MAX_DEPTH and depth(value) > MAX_DEPTH:
         raise UnreadableBody(_("The request body is nested too deeply."))
-    if b"\\u" in body and (bad := list(islice(unstorable(value), MAX_NAMED))):
+    if storable and b"\\u" in body and (bad := list(islice(unstorable(value), MAX_NAMED))):
         said = _("This text holds characters that cannot be stored.")
         raise ValidationError({path[:MAX_PATH_CHARS]: [said] for path in bad})
     return value

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 from devices.credentials import DeviceCaller
 from devices.plans import Plan
-from telemetry import dispensing, family, ingest, services, settlement
+from telemetry import dispensing, family, ingest, journals, services, settlement
+from telemetry.envelopes import Batch
 from telemetry.events import JournalEvent, Reading, Sent
 from telemetry.outcomes import Outcome, Report
 from telemetry.services import Answer
@@ -205,7 +206,8 @@ class Journalled(Dispenser):
             self.journal.pop(0)
 
     def upload(self, event: JournalEvent) -> bool:
-        ingest.upload(self.caller, [event], Sent(at=self.clock), now=self.world.now)
+        batch = Batch([event], [], Sent(at=self.clock))
+        journals.take([journals.Upload(self.caller.id, batch)], now=self.world.now)
         return True
 
     def confirm(self, event: JournalEvent) -> bool:

@@ -1,0 +1,173 @@
+"""The statements that take events in bulk, of many dispensers at once (performance.md 10)."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import connection
+
+from telemetry.sql import LockedDevice
+
+# The dispensers of the batch, and where doses are among its events all others of the same people: their doses
+# count against each other. In the order of their ids, as `telemetry.family` locks them.
+LOCK = f"""
+SELECT {", ".join(LockedDevice._fields)} FROM devices
+ WHERE id = ANY(ARRAY(SELECT unnest(%(ids)s::uuid[])
+                      UNION SELECT other.id FROM devices own JOIN devices other ON other.user_id = own.user_id
+                             WHERE own.id = ANY(%(dosing)s::uuid[])))
+ ORDER BY id FOR UPDATE"""
+
+TAKE_KEYS = """
+INSERT INTO event_keys (device_id, key, created_at)
+SELECT device_id, key, %s FROM unnest(%s::uuid[], %s::text[]) AS x (device_id, key)
+ON CONFLICT DO NOTHING RETURNING device_id, key"""
+
+STORE_STATES = """
+INSERT INTO device_states (id, timestamp, time_quality, device_time, device_id, cup_placed, sensor_reading,
+                           received_at)
+SELECT x.*, %s FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[], %s::timestamptz[], %s::uuid[], %s::bool[],
+                           %s::numeric[]) AS x"""
+
+STORE_SAMPLES = """
+INSERT INTO device_samples (id, timestamp, time_quality, device_time, device_id, battery_level, supplement_level,
+                            rssi, received_at)
+SELECT x.*, %s FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[], %s::timestamptz[], %s::uuid[], %s::int2[],
+                           %s::int2[], %s::int2[]) AS x"""
+
+STORE_REPORTS = """
+INSERT INTO device_reports (id, timestamp, time_quality, device_time, device_id, kind, data, received_at)
+SELECT x.*, %s FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[], %s::timestamptz[], %s::uuid[], %s::text[],
+                           %s::jsonb[]) AS x"""
+
+STORE_REFILLS = """
+INSERT INTO activity_logs (id, user_id, device_id, action, triggered_by, local_date, metadata, timestamp)
+SELECT id, user_id, device_id, 'refill', 'manual', local_date, metadata, at
+  FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::date[], %s::jsonb[], %s::timestamptz[])
+    AS x (id, user_id, device_id, local_date, metadata, at)"""
+
+# One guarded statement for the latest state of all. The rows are locked and were read by LOCK; counters are
+# relative, because a dose of the same batch moves them too.
+APPLY = """
+UPDATE devices d SET
+  cup_placed = x.cup_placed, sensor_reading = x.sensor_reading, last_state_change = x.last_state_change,
+  last_event_at = x.last_event_at, last_removal_at = x.last_removal_at, event_count = d.event_count + x.states,
+  battery_level = x.battery_level, supplement_level = x.supplement_level, levels_at = x.levels_at,
+  is_connected = true, setup_state = 'online', contact_at = %(now)s,
+  silent_at = greatest(d.silent_at, %(silent_at)s), last_seen = x.shown_at, last_sync = x.shown_at,
+  updated_at = CASE WHEN x.events > 0 OR NOT d.is_connected OR d.last_seen IS DISTINCT FROM x.shown_at
+                    THEN %(now)s ELSE d.updated_at END
+  FROM unnest(%(id)s::uuid[], %(cup_placed)s::bool[], %(sensor_reading)s::numeric[],
+              %(last_state_change)s::timestamptz[], %(last_event_at)s::timestamptz[],
+              %(last_removal_at)s::timestamptz[], %(states)s::int[], %(battery_level)s::int2[],
+              %(supplement_level)s::int2[], %(levels_at)s::timestamptz[], %(shown_at)s::timestamptz[],
+              %(events)s::int[])
+    AS x (id, cup_placed, sensor_reading, last_state_change, last_event_at, last_removal_at, states,
+          battery_level, supplement_level, levels_at, shown_at, events)
+ WHERE d.id = x.id"""
+APPLIED = (
+    "id",
+    "cup_placed",
+    "sensor_reading",
+    "last_state_change",
+    "last_event_at",
+    "last_removal_at",
+    "states",
+    "battery_level",
+    "supplement_level",
+    "levels_at",
+    "shown_at",
+    "events",
+)
+
+READ_ACKS = """
+SELECT a.device_id, a.boot, a.acked, a.taken
+  FROM journal_acks a JOIN unnest(%s::uuid[], %s::bigint[]) AS x (device_id, boot) USING (device_id, boot)"""
+
+WRITE_ACKS = """
+INSERT INTO journal_acks (device_id, boot, acked, taken, updated_at)
+SELECT device_id, boot, acked, taken::bigint[], %s
+  FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[]) AS x (device_id, boot, acked, taken)
+ON CONFLICT (device_id, boot) DO UPDATE
+   SET acked = excluded.acked, taken = excluded.taken, updated_at = excluded.updated_at"""
+
+KEEP_DEAD_LETTERS = """
+INSERT INTO dead_letters (id, device_id, event_id, code, message, payload, fingerprint, received_at)
+SELECT x.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[]) AS x
+ON CONFLICT (device_id, fingerprint) DO NOTHING"""
+
+# At COMMIT the capture takes the clock of every person whose rows have changed. Whoever writes to several
+# people takes them in the order of their ids; those that wait here hold nothing that a clock's holder wants.
+LOCK_CLOCKS = "SELECT FROM sync_clock WHERE user_id = ANY(%s::uuid[]) ORDER BY user_id FOR UPDATE"
+
+
+def lock(ids: Collection[UUID], *, dosing: Collection[UUID]) -> dict[UUID, LockedDevice]:
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, {"ids": list(ids), "dosing": list(dosing)})
+        return {row[0]: LockedDevice(*row) for row in cursor.fetchall()}
+
+
+def take_keys(keys: Sequence[tuple[UUID, str]], *, now: datetime) -> set[tuple[UUID, str]]:
+    """Those among the keys that are new, from now on taken."""
+    if not keys:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE_KEYS, (now, *columns(keys, 2)))
+        return set(cursor.fetchall())
+
+
+def store(statement: str, rows: Sequence[tuple[Any, ...]], *, now: datetime) -> None:
+    """Insert the rows by one of the STORE statements."""
+    if rows:
+        _run(statement, (now, *columns(rows, len(rows[0]))))
+
+
+def store_refills(rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        _run(STORE_REFILLS, columns(rows, 6))
+
+
+def apply(rows: Sequence[Mapping[str, Any]], *, now: datetime, silent_at: datetime) -> None:
+    """Each row has the names of APPLIED."""
+    by_name = {name: [row[name] for row in rows] for name in APPLIED}
+    _run(APPLY, {**by_name, "now": now, "silent_at": silent_at})
+
+
+def read_acks(places: Collection[tuple[UUID, int]]) -> dict[tuple[UUID, int], tuple[int, list[int]]]:
+    """What was acknowledged of each dispenser's boot, and what was taken of it."""
+    if not places:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(READ_ACKS, columns(list(places), 2))
+        return {(device_id, boot): (acked, taken) for device_id, boot, acked, taken in cursor.fetchall()}
+
+
+def write_acks(acks: Mapping[tuple[UUID, int], tuple[int, list[int]]], *, now: datetime) -> None:
+    if acks:
+        rows = [(*place, acked, "{" + ",".join(map(str, taken)) + "}") for place, (acked, taken) in acks.items()]
+        _run(WRITE_ACKS, (now, *columns(rows, 4)))
+
+
+def keep_dead_letters(rows: Sequence[tuple[Any, ...]], *, now: datetime) -> None:
+    store(KEEP_DEAD_LETTERS, rows, now=now)
+
+
+def lock_clocks(user_ids: Collection[UUID]) -> None:
+    """Of one person alone there is nothing to order."""
+    if len(user_ids) > 1:
+        _run(LOCK_CLOCKS, (list(user_ids),))
+
+
+def columns(rows: Sequence[Sequence[Any]], count: int) -> list[list[Any]]:
+    """The rows turned on their side, as unnest takes them."""
+    return [[row[index] for row in rows] for index in range(count)]
+
+
+def json_of(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _run(statement: str, parameters: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)

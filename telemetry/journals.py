@@ -1,0 +1,273 @@
+"""Taking what dispensers have kept in their journals: many events of many dispensers at once, each of them
+once, whatever is repeated, split or out of order (iot.md 2).
+
+Nothing is decided here. Locks, in this order: the rows of the dispensers by ascending id; at the end the sync
+clocks of their people by ascending id.
+"""
+
+import base64
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db import DataError, IntegrityError, transaction
+
+from devices.credentials import DeviceCaller
+from devices.models import Device
+from notifications import services as notifications
+from notifications.models import AlertKind
+from telemetry import acks, family, ingest, journal_sql, presence
+from telemetry.envelopes import Batch, Rejected
+from telemetry.events import JournalEvent, Sent
+from telemetry.presence import shown_at, silent_at
+from telemetry.sql import LockedDevice
+from telemetry.tally import Happened, Levels, Tally, tallied
+from zinzino.api.errors import ApiError, NotOwner, Unauthorized
+from zinzino.ids import uuid7
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One envelope of one dispenser."""
+
+    device_id: UUID
+    batch: Batch
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What became of one envelope; `acked` is (boot, number) up to which the dispenser may forget."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+    acked: tuple[int, int] | None = None
+
+
+def take(uploads: Sequence[Upload], *, now: datetime) -> list[Receipt | None]:
+    """Take all that is new, in one transaction; a receipt for each upload, None where the dispenser is gone.
+
+    An event that the database refuses becomes a dead letter; those around it are taken.
+    """
+    try:
+        with transaction.atomic():
+            return take_together(uploads, now=now)
+    except (DataError, IntegrityError) as error:
+        if len(uploads) > 1:
+            middle = len(uploads) // 2
+            return take(uploads[:middle], now=now) + take(uploads[middle:], now=now)
+        return [take_in_halves(uploads[0], error, now=now)]
+
+
+def take_in_halves(upload: Upload, error: Exception, *, now: datetime) -> Receipt | None:
+    """Find the event that the database refuses. Raises `error` where it is none of the events."""
+    batch, middle = upload.batch, len(upload.batch.events) // 2
+    if not batch.events:
+        raise error
+    if middle == 0:
+        bad = refusal(batch.events[0], "UNSTORABLE", "The database refuses it.")
+        parts = [Batch([], [*batch.rejected, bad], batch.sent, batch.first)]
+    else:
+        parts = [
+            Batch(batch.events[:middle], batch.rejected, batch.sent, batch.first),
+            Batch(batch.events[middle:], [], batch.sent, batch.first),
+        ]
+    return merged([take([Upload(upload.device_id, part)], now=now)[0] for part in parts])
+
+
+def merged(receipts: Sequence[Receipt | None]) -> Receipt | None:
+    total = Receipt()
+    for each in receipts:
+        if each is None:
+            return None
+        total.accepted += each.accepted
+        total.duplicates += each.duplicates
+        total.rejected += each.rejected
+        total.acked = max(filter(None, (total.acked, each.acked)), default=None)
+    return total
+
+
+def take_unsynced(
+    caller: DeviceCaller, events: Sequence[JournalEvent], sent: Sent, *, now: datetime
+) -> LockedDevice:
+    """What a dispenser says before it asks for a dose; answers it as it then is. Raises NotOwner, Unauthorized."""
+    (receipt,) = take_together([Upload(caller.id, Batch(list(events), [], sent))], now=now)
+    if receipt is None:
+        raise Unauthorized
+    if receipt.rejected:
+        raise NotOwner
+    return family.lock(caller)
+
+
+def take_together(uploads: Sequence[Upload], *, now: datetime) -> list[Receipt | None]:
+    dosing = {each.device_id for each in uploads if any(event.kind == "dose" for event in each.batch.events)}
+    devices = journal_sql.lock({each.device_id for each in uploads}, dosing=dosing)
+    known = [each for each in uploads if each.device_id in devices]
+    new = new_events(known, now=now)
+    receipts = {id(each): receipt_of(each, new[each.device_id]) for each in known}
+    tallies = [
+        tallied(devices[device_id], list(events.values()), now=now) for device_id, events in sorted(new.items())
+    ]
+    store(tallies, now=now)
+    refused = take_doses(tallies, now=now)
+    for each in known:
+        reject(receipts[id(each)], each, refused)
+    keep_rejected(known, receipts, now=now)
+    acknowledge(known, receipts, now=now)
+    journal_sql.lock_clocks({devices[each.device_id].user_id for each in known})
+    return [receipts.get(id(each)) for each in uploads]
+
+
+New = dict[UUID, dict[str, tuple[JournalEvent, Sent]]]
+
+
+def new_events(uploads: Sequence[Upload], *, now: datetime) -> New:
+    """The events that nobody has heard of, by dispenser and key, each as it was first sent."""
+    by_device: New = defaultdict(dict)
+    for upload in uploads:
+        known = by_device[upload.device_id]
+        for event in upload.batch.events:
+            known.setdefault(event.key, (event, upload.batch.sent))
+    keys = [(device_id, key) for device_id, events in sorted(by_device.items()) for key in events]
+    new = journal_sql.take_keys(keys, now=now)
+    return {
+        device_id: {key: each for key, each in events.items() if (device_id, key) in new}
+        for device_id, events in by_device.items()
+    }
+
+
+def receipt_of(upload: Upload, new: dict[str, tuple[JournalEvent, Sent]]) -> Receipt:
+    accepted = sum(event.key in new and new[event.key][0] is event for event in upload.batch.events)
+    return Receipt(accepted, len(upload.batch.events) - accepted, list(upload.batch.rejected))
+
+
+def store(tallies: Sequence[Tally], *, now: datetime) -> None:
+    for statement, name in (
+        (journal_sql.STORE_STATES, "states"),
+        (journal_sql.STORE_SAMPLES, "samples"),
+        (journal_sql.STORE_REPORTS, "reports"),
+    ):
+        journal_sql.store(statement, [row for tally in tallies for row in getattr(tally, name)], now=now)
+    journal_sql.store_refills([refill_row(tally, each) for tally in tallies for each in tally.refills])
+    observe_levels(tallies, now=now)
+    if tallies:
+        journal_sql.apply([applied(tally, now) for tally in tallies], now=now, silent_at=silent_at(now))
+
+
+def applied(tally: Tally, now: datetime) -> dict[str, Any]:
+    battery, supplement, levels_at = tally.newest_levels
+    return {
+        "id": tally.device.id,
+        "cup_placed": tally.cup.placed,
+        "sensor_reading": tally.cup.sensor_reading,
+        "last_state_change": tally.cup.changed_at,
+        "last_event_at": tally.cup.newest_event_at,
+        "last_removal_at": tally.cup.removed_at,
+        "states": len(tally.states),
+        "battery_level": battery,
+        "supplement_level": supplement,
+        "levels_at": levels_at,
+        "shown_at": shown_at(tally.device.last_seen, now),
+        "events": tally.events,
+    }
+
+
+def refill_row(tally: Tally, happened: Happened) -> tuple[Any, ...]:
+    device, at = tally.device, happened.at
+    metadata = {name: value for name, value in happened.event.data.items() if value is not None}
+    local_date = at.astimezone(ZoneInfo(device.timezone)).date()
+    return uuid7(at), device.user_id, device.id, local_date, journal_sql.json_of(metadata), at
+
+
+def observe_levels(tallies: Sequence[Tally], *, now: datetime) -> None:
+    """Tell of low levels. Of most dispensers there is nothing to tell, and nothing is asked."""
+    reporting = {tally.device.id: tally for tally in tallies if tally.levels}
+    watched = notifications.watched(reporting) if reporting else set()
+    telling = [
+        device_id
+        for device_id, tally in reporting.items()
+        if device_id in watched
+        or any(notifications.is_low(each.battery, each.supplement) for each in tally.levels)
+    ]
+    for device in Device.objects.filter(pk__in=telling).order_by("user_id", "pk"):
+        for levels in reporting[device.pk].levels:
+            observe(device, levels, now=now)
+
+
+def observe(device: Device, levels: Levels, *, now: datetime) -> None:
+    said = {AlertKind.BATTERY: levels.battery, AlertKind.SUPPLEMENT: levels.supplement}
+    known = {kind: level for kind, level in said.items() if level is not None}
+    for kind in notifications.observe_levels(device, known, now=now, sampled_at=levels.at):
+        presence.log_low_level(device, kind, now=now)
+    if device.levels_at is None or levels.at >= device.levels_at:
+        device.battery_level = device.battery_level if levels.battery is None else levels.battery
+        device.supplement_level = device.supplement_level if levels.supplement is None else levels.supplement
+        device.levels_at = levels.at
+
+
+def take_doses(tallies: Sequence[Tally], *, now: datetime) -> dict[int, Rejected]:
+    """One after the other, the oldest first: each counts for those after it. Answers what is refused, by event."""
+    refused = {}
+    for tally in tallies:
+        for each in tally.doses:
+            try:
+                ingest.dose(tally.device, each.event.data, each.at, each.quality, now)
+            except ApiError as error:
+                refused[id(each.event)] = refusal(each.event, error.code, str(error.detail))
+    return refused
+
+
+def refusal(event: JournalEvent, code: str, message: str) -> Rejected:
+    raw = {"id": event.id, "boot": event.boot, "seq": event.seq, "k": event.kind, "d": event.data}
+    return Rejected(raw, code, message, event.id, event.boot, event.seq)
+
+
+def reject(receipt: Receipt, upload: Upload, refused: dict[int, Rejected]) -> None:
+    found = [refused[id(event)] for event in upload.batch.events if id(event) in refused]
+    receipt.rejected += found
+    receipt.accepted -= len(found)
+
+
+def keep_rejected(uploads: Sequence[Upload], receipts: dict[int, Receipt], *, now: datetime) -> None:
+    rows = [
+        dead_letter(upload.device_id, bad, now=now) for upload in uploads for bad in receipts[id(upload)].rejected
+    ]
+    journal_sql.keep_dead_letters(rows, now=now)
+
+
+def dead_letter(device_id: UUID, bad: Rejected, *, now: datetime) -> tuple[Any, ...]:
+    payload = payload_of(bad.raw)
+    fingerprint = hashlib.sha256(payload.encode()).hexdigest()
+    return uuid7(now), device_id, bad.id, bad.code, bad.message, payload, fingerprint
+
+
+def payload_of(raw: Any) -> str:
+    """JSON, or base64 where what came was no text."""
+    if isinstance(raw, bytes):
+        return "base64:" + base64.b64encode(raw).decode()
+    return json.dumps(raw, default=str, ensure_ascii=True)
+
+
+def acknowledge(uploads: Sequence[Upload], receipts: dict[int, Receipt], *, now: datetime) -> None:
+    boots = {(each.device_id, boot) for each in uploads for boot, _ in each.batch.places}
+    boots |= {(each.device_id, each.batch.boot) for each in uploads if each.batch.boot is not None}
+    known = journal_sql.read_acks(boots)
+    changed: dict[tuple[UUID, int], tuple[int, list[int]]] = {}
+    for upload in uploads:
+        for boot in sorted({boot for boot, _ in upload.batch.places}):
+            place = (upload.device_id, boot)
+            acked, taken = known.get(place, (0, []))
+            numbers = [seq for its, seq in upload.batch.places if its == boot]
+            first = acked + 1 if upload.batch.first is None else max(1, upload.batch.first)
+            taken = acks.since(first, acks.with_taken(taken, numbers))
+            known[place] = changed[place] = (acks.acknowledged(taken, first=first), taken)
+        if upload.batch.boot is not None:
+            acked = known.get((upload.device_id, upload.batch.boot), (0, []))[0]
+            receipts[id(upload)].acked = upload.batch.boot, acked
+    journal_sql.write_acks(changed, now=now)
