@@ -1,5 +1,8 @@
 """Device tokens: issue, use, replacement, revocation (api.md 3)."""
 
+import base64
+import hashlib
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -20,6 +23,7 @@ from zinzino.api.errors import NotOwner, Unauthorized, WrongCredentialKind
 
 # Tokens that were issued and never used, the new one included.
 UNUSED_AT_MOST = 3
+MQTT_ROUNDS = 101
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class DeviceCaller:
     id: UUID
     user_id: UUID
     device_type: str
+    # Whether its token is known to nobody but itself.
+    own_token: bool = True
     is_authenticated: bool = True
 
 
@@ -70,11 +76,11 @@ def living_device(token: str) -> DeviceCaller:
     row = sql.living_credential(token_hash(token))
     if row is None:
         raise Unauthorized
-    credential_id, first_used_at, device_id, user_id, device_type = row
+    credential_id, first_used_at, device_id, user_id, device_type, own_token = row
     if first_used_at is None:
         adopt(credential_id, device_id, now=clock.now())
     bind_contextvars(device=str(device_id))
-    return DeviceCaller(device_id, user_id, device_type)
+    return DeviceCaller(device_id, user_id, device_type, own_token)
 
 
 @transaction.atomic
@@ -87,7 +93,7 @@ def adopt(credential_id: int, device_id: UUID, *, now: datetime) -> None:
 
 
 @transaction.atomic
-def issue(device_id: UUID, *, now: datetime, revoke_old: bool = False) -> str:
+def issue(device_id: UUID, *, now: datetime, revoke_old: bool = False, by_device: bool = False) -> str:
     """A new token, shown this once. The one in use stays good until a newer one is first used, and so
     do the latest that never were: an answer that was lost may have held any of them."""
     living = DeviceCredential.objects.filter(device_id=device_id, ended_at=None)
@@ -96,5 +102,25 @@ def issue(device_id: UUID, *, now: datetime, revoke_old: bool = False) -> str:
     kept = [] if revoke_old else [each.pk for each in (*in_use, *unused)]
     living.exclude(pk__in=kept).update(ended_at=now)
     token = new_device_token(device_id)
-    DeviceCredential.objects.create(device_id=device_id, token_hash=token_hash(token), created_at=now)
+    DeviceCredential.objects.create(
+        device_id=device_id,
+        token_hash=token_hash(token),
+        mqtt_hash=mqtt_hash(token),
+        by_device=by_device,
+        created_at=now,
+    )
     return token
+
+
+def revoke(device_id: UUID, *, now: datetime) -> None:
+    """End every token of a dispenser."""
+    DeviceCredential.objects.filter(device_id=device_id, ended_at=None).update(ended_at=now)
+
+
+def mqtt_hash(password: str, salt: bytes | None = None) -> str:
+    """As Mosquitto's password file has it: PBKDF2 with SHA-512. The tokens are random and long, so that the
+    rounds need not make guessing expensive (iot.md, fact 6)."""
+    salt = salt or secrets.token_bytes(12)
+    derived = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, MQTT_ROUNDS, 64)
+    encoded = (base64.b64encode(part).decode() for part in (salt, derived))
+    return "$".join(("", "7", str(MQTT_ROUNDS), *encoded))

@@ -1,6 +1,7 @@
 """Dispensers: who owns them, what they last reported, what they pour, and how they prove themselves."""
 
 import uuid
+from datetime import datetime
 from decimal import Decimal
 
 from django.conf import settings
@@ -146,6 +147,14 @@ class Device(models.Model):
     # While new firmware is installed nothing is poured.
     updating_until = models.DateTimeField(null=True)
 
+    # How commands reach it: by the broker, or for as long as it asks for them over HTTP.
+    mqtt_online = models.BooleanField(db_default=False)
+    polls_until = models.DateTimeField(null=True)
+    # Its newest boot, and the newest connection of that boot: a last will of an older one says nothing.
+    boot = models.BigIntegerField(null=True)
+    conn = models.BigIntegerField(null=True)
+    hardware_rev = models.CharField(max_length=50, null=True)  # noqa: DJ001  (null until it was said)
+
     class Meta:
         db_table = "devices"
         constraints = (
@@ -218,6 +227,10 @@ class DeviceCredential(models.Model):
     created_at = models.DateTimeField()
     first_used_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    # Taken by the dispenser itself, so that no phone has seen it; the others it is told to rotate.
+    by_device = models.BooleanField(db_default=False)
+    # The broker's form of the token (PBKDF2), made while it is known; the file holds it once the token is used.
+    mqtt_hash = models.CharField(max_length=150, db_default="")
 
     class Meta:
         db_table = "device_credentials"
@@ -242,3 +255,58 @@ class DoseDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.device_id} {self.local_date}: {self.doses}"
+
+
+class DeviceCommand(models.Model):
+    """Something that a person wants a dispenser to do now (iot.md 4). The row is its own outbox."""
+
+    class Type(models.TextChoices):
+        DISPENSE_NOW = "dispense_now"
+        IDENTIFY = "identify"
+        REBOOT = "reboot"
+        SYNC = "sync"
+        LOG_UPLOAD = "log_upload"
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        SENT = "sent"
+        DELIVERED = "delivered"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        REJECTED = "rejected"
+        EXPIRED = "expired"
+        CANCELLED = "cancelled"
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="commands")
+    type = models.CharField(max_length=20, choices=Type)
+    params = models.JSONField(default=dict)
+    status = models.CharField(max_length=10, choices=Status, db_default=Status.QUEUED)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    # The dispenser's own, a number or a word.
+    code = models.CharField(max_length=50, null=True)  # noqa: DJ001  (null in the API)
+    result = models.JSONField(null=True)
+
+    class Meta:
+        db_table = "device_commands"
+        indexes = (
+            models.Index(fields=("device", "-id"), name="commands_newest"),
+            models.Index(
+                fields=("expires_at",),
+                condition=models.Q(status__in=("queued", "sent", "delivered")),
+                name="commands_under_way",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.status}"
+
+    def as_of(self, now: datetime) -> "DeviceCommand":
+        """Itself, expired where nobody has written that down yet."""
+        if self.status in {self.Status.QUEUED, self.Status.SENT} and self.expires_at <= now:
+            self.status = self.Status.EXPIRED
+        return self

@@ -40,7 +40,7 @@ SELECT d.user_id, json_build_object(
 
 # By the unique token_hash and a primary key.
 LIVING_CREDENTIAL = """
-SELECT c.id, c.first_used_at, d.id, d.user_id, d.device_type
+SELECT c.id, c.first_used_at, d.id, d.user_id, d.device_type, c.by_device
   FROM device_credentials c JOIN devices d ON d.id = c.device_id
  WHERE c.token_hash = %s AND c.ended_at IS NULL"""
 

@@ -1,3 +1,4 @@
+from devices.command_views import CommandsViewSet, CommandViewSet
 from devices.plan_views import PlanViewSet
 from devices.views import DevicesViewSet, DeviceViewSet
 from zinzino.api.views import route
@@ -5,5 +6,13 @@ from zinzino.api.views import route
 urlpatterns = [
     route("devices", DevicesViewSet, "devices", get="list", post="create"),
     route("devices/<id:device_id>/plan", PlanViewSet, "device-plan", get="retrieve", put="update"),
+    route("devices/<id:device_id>/commands", CommandsViewSet, "device-commands", get="list", post="create"),
+    route(
+        "devices/<id:device_id>/commands/<id:command_id>",
+        CommandViewSet,
+        "device-command",
+        get="retrieve",
+        delete="destroy",
+    ),
     route("devices/<id:device_id>/token", DeviceViewSet, "device-token", post="new_token"),
 ]

@@ -66,6 +66,13 @@ def reminder_of_many(count: int) -> tuple[str, str]:
     )
 
 
+def device_reset() -> tuple[str, str]:
+    return (
+        _("A dispenser was reset"),
+        _("%(device_name)s has forgotten its settings. It is still yours: set it up again in the app."),
+    )
+
+
 def test() -> tuple[str, str]:
     return _("Test notification"), _("This phone gets notifications of Zinzino.")
 
@@ -83,6 +90,7 @@ TEXTS: dict[str, Callable[[], tuple[str, str]]] = {
     SecurityEvent.Kind.PROVIDER_LINKED: provider_linked,
     NotificationType.REMINDER: reminder,
     "reminder_of_one": reminder_of_one,
+    "device_reset": device_reset,
     # Said by pushes only.
     TEST: test,
     PushContent.PRIVATE: private,

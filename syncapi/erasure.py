@@ -39,7 +39,7 @@ CHUNK_ROWS = 1_000
 SETTLED = timedelta(minutes=2)
 
 # Tables that are large, or hold what must not wait for the row to go. The rest goes by foreign key.
-BY_DEVICE = ("event_keys", "decisions", "journal_acks", "dead_letters")
+BY_DEVICE = ("event_keys", "decisions", "journal_acks", "dead_letters", "device_commands")
 BY_USER = (
     "push_deliveries",
     "push_tokens",

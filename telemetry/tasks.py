@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from devices import commands
 from notifications import reminders
 from telemetry import intake, partitions, presence, removal, retention, settlement
 from zinzino import clock
@@ -20,6 +21,11 @@ def sweep_presence() -> int:
 @shared_task(name="telemetry.tasks.send_reminders")
 def send_reminders() -> int:
     return reminders.run(now=clock.now, doses=intake.doses_since)
+
+
+@shared_task(name="telemetry.tasks.sweep_commands")
+def sweep_commands() -> int:
+    return commands.sweep(now=clock.now())
 
 
 @shared_task(name="telemetry.tasks.ensure_partitions")

@@ -1,4 +1,5 @@
 from telemetry.activity_views import ActivitiesViewSet, ActivityViewSet
+from telemetry.contact_views import ContactViewSet, DeviceCommandsViewSet
 from telemetry.decision_views import DecisionReasonsViewSet, DecisionsViewSet
 from telemetry.iot_views import DispenseViewSet, EventsViewSet
 from telemetry.state_views import StateHistoryViewSet, StateViewSet
@@ -8,6 +9,12 @@ from zinzino.api.views import route
 urlpatterns = [
     route("utility/decision-reasons", DecisionReasonsViewSet, "decision-reasons", get="list"),
     route("devices/<id:device_id>/decisions", DecisionsViewSet, "device-decisions", get="list"),
+    route("iot/hello", ContactViewSet, "iot-hello", post="hello"),
+    route("iot/heartbeat", ContactViewSet, "iot-heartbeat", post="heartbeat"),
+    route("iot/credentials/rotate", ContactViewSet, "iot-rotate", post="rotate"),
+    route("iot/factory-reset", ContactViewSet, "iot-factory-reset", post="factory_reset"),
+    route("iot/commands", DeviceCommandsViewSet, "iot-commands", get="fetch"),
+    route("iot/commands/<id:command_id>/ack", DeviceCommandsViewSet, "iot-command-ack", post="acknowledge"),
     route("iot/events", EventsViewSet, "iot-events", post="take"),
     route("iot/dispense/request", DispenseViewSet, "dispense-request", post="ask"),
     route("iot/dispense/<id:dispense_id>/confirm", DispenseViewSet, "dispense-confirm", post="confirm"),

@@ -66,7 +66,7 @@ class StatusViewSet(DeviceRoute):
                 "next_dose_at": family.next_dose_of(device, now=now),
                 "plan_version": device.plan_version,
                 "heartbeat_s": settings.HEARTBEAT_S,
-                "rotate_token": False,
+                "rotate_token": not dispenser(request).own_token,
                 **server_clock(now),
             }
         )

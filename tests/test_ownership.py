@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from accounts.models import DataExport, Session
-from devices.models import Device
+from devices.models import Device, DeviceCommand
 from notifications.models import Notification, PushDelivery, PushToken
 from telemetry.models import ActivityLog, Dispense
 from tests import everything
@@ -23,6 +23,7 @@ from zinzino.api.document import document
 IDS: dict[str, Any] = {
     "device_id": Device,
     "dispense_id": Dispense,
+    "command_id": DeviceCommand,
     "activity_id": ActivityLog,
     "notification_id": Notification,
     "push_token_id": PushToken,
@@ -63,7 +64,8 @@ def ids_of(phone: Phone, unit: Unit) -> dict[str, str]:
     unit.cup(True), unit.status(battery_level=5)
     own = {"device_id": str(unit.id)}
     for name, model in IDS.items():
-        row = model.objects.filter(user_id=phone.user.pk).first()
+        by_person = hasattr(model, "user_id")
+        row = model.objects.filter(**{"user_id": phone.user.pk} if by_person else {"device_id": unit.id}).first()
         own.setdefault(name, str((row or everything.made(model, phone.user, Device.objects.get(pk=unit.id))).pk))
     return own
 

@@ -34,7 +34,7 @@ def test_a_report_answers_the_documented_shape(kitchen: Unit, statements: make.S
             "notifications_sent": [],
             "heartbeat_s": 900,
             "plan_version": 1,
-            "rotate_token": False,
+            "rotate_token": True,
         }.items()
     )
     device = Device.objects.get()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from telemetry import dispensing, services, sql
+from telemetry import dispensing, journal_sql, services, sql
 from telemetry.events import Reading
 from tests.telemetry.histories.machine import COUNTED, Household
 from zinzino import clock
@@ -78,5 +78,6 @@ def test_without_idempotency_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every event is new, and so is every line of a journal."""
     monkeypatch.setattr(Reading, "keys", [])
     monkeypatch.setattr(sql, "take_keys", lambda _device_id, keys, *, now: set(keys))
+    monkeypatch.setattr(journal_sql, "take_keys", lambda keys, *, now: set(keys))
     with pytest.raises(AssertionError, match=r"a request got two doses|recorded twice"):
         run_state_machine_as_test(Household, settings=CONTROL)
