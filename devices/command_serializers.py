@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 from django.utils.translation import gettext_lazy
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from devices.models import DeviceCommand
@@ -62,6 +63,7 @@ class CommandsForDevice(serializers.Serializer[Any]):
     commands = Command(many=True)
 
 
+@extend_schema_field({"type": ["integer", "string"]})
 class AckCode(serializers.Field[str, Any, str, Any]):
     """A number or a word of the dispenser's own."""
 

@@ -129,8 +129,9 @@ def acknowledge_command(
     caller: DeviceCaller, command_id: UUID, ack: commands.Ack, *, now: datetime
 ) -> DeviceCommand:
     """Raises as commands.acknowledge."""
+    command = commands.acknowledge(caller.id, command_id, ack, now=now)
     presence.report_status(caller.id, Status(), now=now)
-    return commands.acknowledge(caller.id, command_id, ack, now=now)
+    return command
 
 
 def rotate(caller: DeviceCaller, *, now: datetime) -> str:

@@ -368,6 +368,9 @@ DOSE_CEILINGS = {
 }
 # Who may add a dispenser: anybody who knows its serial and address, only of units that were imported, or only
 # who also has the code from its box.
+# Where dispensers find the broker.
+MQTT_PUBLIC_HOST = env.str("MQTT_PUBLIC_HOST", default="127.0.0.1")
+MQTT_PUBLIC_PORT = env.number("MQTT_PUBLIC_PORT", 8883, least=1, most=65_535)
 DEVICE_CLAIM_MODE = env.choice("DEVICE_CLAIM_MODE", "open", ("open", "registry", "code"))
 CLAIM_TRIES_PER_HOUR = env.number("CLAIM_TRIES_PER_HOUR", 5, least=1, most=1000)
 HEARTBEAT_S = env.number("HEARTBEAT_S", 900, least=30, most=86_400)
