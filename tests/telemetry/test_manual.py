@@ -330,7 +330,10 @@ def test_what_was_deleted_does_not_come_back_with_a_late_retry(alice: Phone) -> 
     said = {"id": str(uuid4()), "supplement": "fish_oil"}
     dose(alice, **said)
     alice.delete(f"/activities/{said['id']}")
-    assert dose(alice, **said).status_code == 404
+    assert dose(alice, **said).error["message"] == "Bu kayıt silinmiş."
+    batch = {"activities": [{"action": "dose_taken_manual", **said}]}
+    [result] = alice.post("/activities/batch", batch).data["results"]
+    assert (result["status"], result["error"]["code"]) == ("rejected", "NOT_FOUND")
     assert counted() == []
 
 
