@@ -1,4 +1,4 @@
-"""Daily roll-ups: what analytics read instead of histories. Triggers keep them (`analytics.rollups`, ADR 0016).
+"""Daily roll-ups: what analytics read instead of histories. Triggers keep them (`analytics.rollups`, ADR 0015).
 
 None has a foreign key: histories have none either, and no dose shall wait for the row of its person.
 """

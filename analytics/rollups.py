@@ -1,4 +1,4 @@
-"""The SQL that keeps the roll-ups: triggers on the log and on dispensers (ADR 0016).
+"""The SQL that keeps the roll-ups: triggers on the log and on dispensers (ADR 0015).
 
 They run within the statement that changes a dose or a dispenser, whichever app sends it, and add or take
 away what the one row counts for, so that concurrent changes of a day add up.

@@ -4,6 +4,7 @@ The routes come from the URLconf. A new one fails `test_every_mutating_route_is_
 SCENARIOS: a function that calls it once, successfully.
 """
 
+import base64
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from typing import Any
 
 import pytest
 from allauth.socialaccount.models import SocialAccount
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pytest_django import Settings
 
 from accounts.models import Session
+from devices.models import Device, ManufacturedUnit
+from devices.provisioning import canonical
 from notifications.models import Notification
 from syncapi.models import SyncMutation
 from telemetry import settlement
@@ -73,6 +77,38 @@ def request_and_confirm(house: House) -> Any:
     dispense_id = asked.data["dispense_id"] or Dispense.objects.latest("authorized_at").pk
     report = {"event_id": str(uuid.uuid4()), "outcome": "dispensed", "amount": 5, "unit": "ml"}
     return house.kitchen.post(f"/iot/dispense/{dispense_id}/confirm", report)
+
+
+def commanded(house: House) -> str:
+    """The id of a command that the kitchen's dispenser has not fetched yet."""
+    return str(house.alice.post(f"{house.device}/commands", {"type": "reboot"}).data["id"])
+
+
+def acknowledge(house: House) -> Any:
+    command = commanded(house)
+    house.kitchen.get("/iot/commands")
+    return house.kitchen.post(f"/iot/commands/{command}/ack", {"status": "succeeded"})
+
+
+def journal() -> dict[str, Any]:
+    """A dose that was poured offline, and a level."""
+    dose = {"k": "dose", "d": {"outcome": "dispensed", "amount": 5, "unit": "ml"}}
+    sample = {"k": "sample", "d": {"supplement_level": 12}}
+    return {
+        "v": 1,
+        "ev": [{"id": str(uuid.uuid4()), "seq": seq, **event} for seq, event in enumerate((dose, sample), 1)],
+    }
+
+
+def provision(house: House) -> Any:
+    """The unit of the kitchen proves itself with the key from its factory."""
+    key, device = Ed25519PrivateKey.generate(), Device.objects.get(pk=house.kitchen.id)
+    names = {"serial_number": device.serial_number, "mac_address": device.mac_address}
+    public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
+    ManufacturedUnit.objects.create(**names, public_key=public, imported_at=clock.now())
+    body = {**names, "ts": clock.epoch_ms(clock.now()), "nonce": uuid.uuid4().hex}
+    signature = base64.b64encode(key.sign(canonical(body))).decode()
+    return house.anyone.post("/iot/provision", {**body, "proof": {"alg": "ed25519", "sig": signature}})
 
 
 def requested() -> dict[str, Any]:
@@ -164,6 +200,17 @@ SCENARIOS: dict[str, Callable[[House], Any]] = {
     "POST /states/{device_id}": lambda h: h.kitchen.cup(False, sensor_reading=1.5),
     "POST /iot/dispense/request": lambda h: h.kitchen.post("/iot/dispense/request", requested()),
     "POST /iot/dispense/{dispense_id}/confirm": request_and_confirm,
+    "POST /iot/provision": provision,
+    "POST /iot/hello": lambda h: h.kitchen.post("/iot/hello", {"battery_level": 40, "firmware_version": "2.2.0"}),
+    "POST /iot/heartbeat": lambda h: h.kitchen.post("/iot/heartbeat", {"supplement_level": 12}),
+    "POST /iot/events": lambda h: h.kitchen.post("/iot/events", journal()),
+    "POST /iot/credentials/rotate": lambda h: h.kitchen.post("/iot/credentials/rotate", {"reason": "yearly"}),
+    "POST /iot/factory-reset": lambda h: h.kitchen.post("/iot/factory-reset"),
+    "POST /iot/commands/{command_id}/ack": acknowledge,
+    "POST /devices/{device_id}/commands": lambda h: h.alice.post(f"{h.device}/commands", {"type": "reboot"}),
+    "DELETE /devices/{device_id}/commands/{command_id}": lambda h: h.alice.delete(
+        f"{h.device}/commands/{commanded(h)}"
+    ),
     "POST /activities": lambda h: h.alice.post("/activities", BY_HAND),
     "POST /activities/batch": lambda h: h.alice.post("/activities/batch", {"activities": [BY_HAND] * 3}),
     "PUT /activities/{activity_id}": lambda h: h.alice.put(written(h), {"dose_amount": "4ml"}),
