@@ -1,5 +1,17 @@
-"""Section 9 of the API comes with its own change; the mount is here already."""
-
 from django.urls import URLPattern
 
-urlpatterns: list[URLPattern] = []
+from analytics.views import AnalyticsViewSet
+from zinzino.api.views import route
+
+urlpatterns: list[URLPattern] = [
+    route("analytics/usage", AnalyticsViewSet, "analytics-usage", get="usage"),
+    route(
+        "analytics/devices/<id:device_id>/performance",
+        AnalyticsViewSet,
+        "analytics-performance",
+        get="performance",
+    ),
+    route("analytics/engagement", AnalyticsViewSet, "analytics-engagement", get="engagement"),
+    route("analytics/health-insights", AnalyticsViewSet, "analytics-health", get="health"),
+    route("analytics/summary", AnalyticsViewSet, "analytics-summary", get="summary"),
+]

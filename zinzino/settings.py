@@ -87,6 +87,9 @@ DATABASES["default"]["OPTIONS"] = {
     "options": f"-c statement_timeout={_timeout_ms} -c idle_in_transaction_session_timeout=60000",
     **DATABASES["default"].get("OPTIONS", {}),
 }
+# Analytics read here, a replica, when it is set: what they say is then as old as the replica is behind.
+if env.str("ANALYTICS_DATABASE_URL", default=""):
+    DATABASES["analytics"] = {**DATABASES["default"], **env.database("ANALYTICS_DATABASE_URL", "")}
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",

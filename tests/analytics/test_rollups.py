@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from analytics import audit, sql
+from analytics import adherence, audit, sql
 from devices import services as devices
 from devices.credentials import DeviceCaller
 from devices.models import Device
@@ -165,6 +165,12 @@ class Counted(Household):
         found = {key: entry for key, entry in found.items() if any(entry.values())}
         assert found == self.diary.days(first, last)
         assert not audit.faults_of(self.diary.user_id)
+        walked = adherence.streak(sql.history(self.diary.user_id, first=first, last=last, today=last).days())
+        assert sql.streak(self.diary.user_id, today=last) == (walked.current, walked.longest)
+        lines = ActivityLog.objects.filter(user_id=self.diary.user_id, local_date__range=(first, last))
+        doses = lines.filter(action__in=("dose_dispensed", "dose_taken_manual")).count()
+        known_doses = sql.history(self.diary.user_id, first=first, last=last, today=last).doses
+        assert sum(each.total for each in known_doses) == doses
 
 
 @pytest.mark.django_db

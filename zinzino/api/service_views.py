@@ -99,10 +99,10 @@ def uncached(response: Response) -> Response:
     return response
 
 
-def tagged(request: Request, data: Any) -> HttpResponseBase:
+def tagged(request: Request, data: Any, *, cache: str = "no-cache") -> HttpResponseBase:
     """`data` with its ETag, or 304 for a client that has it already."""
     tag = f'"{hashlib.sha256(dumps(data)).hexdigest()[:32]}"'
-    response = Response(data, headers={"ETag": tag, "Cache-Control": "no-cache"})
+    response = Response(data, headers={"ETag": tag, "Cache-Control": cache})
     return get_conditional_response(request._request, etag=tag, response=response) or response
 
 
