@@ -74,6 +74,13 @@ class Env(FileAwareEnv):
             raise refused(name, f"is {value!r}, not an IANA time zone")
         return value
 
+    def version(self, name: str) -> str:
+        """A version such as 1.4.0, or nothing."""
+        value: str = self.str(name, default="")
+        if value and not re.fullmatch(r"\d{1,5}(\.\d{1,5}){0,3}", value):
+            raise refused(name, f"is {value!r}, not a version such as 1.4.0")
+        return value
+
     def instant(self, name: str, default: str) -> datetime:
         value: str = self.str(name, default=default)
         try:

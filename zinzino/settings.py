@@ -174,6 +174,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "zinzino.api.ratelimit.RateLimitMiddleware",
     "zinzino.api.middleware.UnreadableAddressMiddleware",
+    "zinzino.api.upgrade.UpgradeMiddleware",
     # The rest serves pages only and steps aside on the API.
     "zinzino.api.middleware.PageStaticMiddleware",
     "zinzino.api.middleware.PageSessionMiddleware",
@@ -339,6 +340,21 @@ RATE_LIMITS = {
     "iot": env.per_minute("RATE_LIMIT_IOT", "200/min"),
     "dispense": env.per_minute("RATE_LIMIT_DISPENSE", "30/min"),
 }
+# What is said to the apps of each platform; below the least version they are answered with 426.
+APPS_IN_STORES = {
+    "ios": {
+        "min_version": env.version("APP_MIN_VERSION_IOS"),
+        "latest_version": env.version("APP_LATEST_VERSION_IOS"),
+        "store_url": env.str("APP_STORE_URL_IOS", default=""),
+    },
+    "android": {
+        "min_version": env.version("APP_MIN_VERSION_ANDROID"),
+        "latest_version": env.version("APP_LATEST_VERSION_ANDROID"),
+        "store_url": env.str("APP_STORE_URL_ANDROID", default=""),
+    },
+}
+APP_MAINTENANCE = env.flag("APP_MAINTENANCE", default=False)
+APP_NOTICE = {"tr": env.str("APP_NOTICE_TR", default=""), "en": env.str("APP_NOTICE_EN", default="")}
 MAX_JSON_BYTES = 256 * 1024
 MAX_SYNC_BYTES = 1_000_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_SYNC_BYTES

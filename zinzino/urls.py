@@ -15,7 +15,7 @@ import devices.urls
 import notifications.urls
 import syncapi.urls
 import telemetry.urls
-from zinzino.api import document, errors, service_views
+from zinzino.api import document, errors, service_views, utility_views
 from zinzino.media import UNCHANGING
 
 Patterns = list[URLPattern | URLResolver]
@@ -46,6 +46,7 @@ def picture(request: HttpRequest, path: str) -> HttpResponseBase:
 api: Patterns = [
     path("openapi.json", document.openapi_json, name="openapi"),
     *service_views.urlpatterns,
+    *utility_views.urlpatterns,
     *accounts.urls.urlpatterns,
     *devices.urls.urlpatterns,
     *notifications.urls.urlpatterns,

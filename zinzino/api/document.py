@@ -12,7 +12,7 @@ from drf_spectacular.drainage import reset_generator_stats
 from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
 from drf_spectacular.plumbing import build_root_object, normalize_result_object, sanitize_result_object
 
-from zinzino.api import errors
+from zinzino.api import errors, upgrade
 from zinzino.api.renderers import dumps
 from zinzino.api.samples import sample
 from zinzino.api.schema import HEADERS, Schema
@@ -62,6 +62,7 @@ FAILURES: dict[int, type[errors.ApiError]] = {
         errors.PayloadTooLarge,
         errors.UnsupportedMediaType,
         errors.InvalidFields,
+        upgrade.UpgradeRequired,
         errors.RateLimitExceeded,
         errors.InternalError,
         errors.ServiceUnavailable,
@@ -72,6 +73,7 @@ DETAILS: dict[int, Schema] = {
     403: {"reason": "not_owner"},
     409: {"reason": "duplicate"},
     422: {"name": ["This field is required."]},
+    426: {"min_version": "1.4.0", "store_url": "https://apps.example.com/zinzino"},
     429: {"retry_after": 12},
 }
 

@@ -9,6 +9,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import force_instance
 from rest_framework.serializers import BaseSerializer
 
+from zinzino.api import upgrade
 from zinzino.api.fields import DayOrInstant, Instant
 from zinzino.api.renderers import Message
 
@@ -183,6 +184,8 @@ class OperationSchema(AutoSchema):
         yield from (500, 503) if self.section in UNCOUNTED else (429, 500, 503)
         if self.said.auth != "none":
             yield from (401, 403)
+        if self.said.auth != "device" and not upgrade.is_open(self.path.removeprefix("/v1"), self.method):
+            yield 426
         if "{" in self.path:
             yield 404
         if self.has_body:
