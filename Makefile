@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: chromium help run test lint soak bench lock clean venv packages dev-packages
+.PHONY: chromium mosquitto help run test lint soak bench lock clean venv packages dev-packages
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
@@ -13,7 +13,7 @@ help: ## this list
 run: packages ## the whole product on http://127.0.0.1:3000 (HOST, PORT, DATA_DIR, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python manage.py run --tied
 
-test: dev-packages chromium ## the tests, on two cores (ARGS="-k name" selects)
+test: dev-packages chromium mosquitto ## the tests, on two cores (ARGS="-k name" selects)
 	@$(BIN)/python -m pytest -n 2 -m "not soak" $(ARGS)
 
 # The browser tests use Debian's Chromium; without it they are skipped, and say so.
@@ -25,6 +25,19 @@ chromium:
 				{ apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1; \
 		fi; \
 		command -v chromium >/dev/null || echo "There is no chromium: the browser tests will be skipped."; \
+	}
+
+# The MQTT tests use Debian's Mosquitto; without it they are skipped, and say so. It installs to sbin, and is
+# not started by us.
+mosquitto:
+	@command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || { \
+		if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+			echo "Installing mosquitto ..."; \
+			apt-get install -y -qq --no-install-recommends mosquitto >/dev/null 2>&1 || \
+				{ apt-get update -qq && apt-get install -y -qq --no-install-recommends mosquitto; } >/dev/null 2>&1; \
+		fi; \
+		command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || \
+			echo "There is no mosquitto: the MQTT tests will be skipped."; \
 	}
 
 soak: dev-packages ## the long runs

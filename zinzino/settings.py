@@ -1,5 +1,6 @@
 """All settings, read from the environment (and `.env`); `.env.example` names and explains each."""
 
+import hmac
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -387,6 +388,14 @@ DOSE_CEILINGS = {
 }
 # Who may add a dispenser: anybody who knows its serial and address, only of units that were imported, or only
 # who also has the code from its box.
+# The broker, as the bridge and `mqtt_auth_sync` reach it; bridges of one cell share its name.
+MQTT_HOST = env.str("MQTT_HOST", default="127.0.0.1")
+MQTT_PORT = env.number("MQTT_PORT", 1883, least=1, most=65_535)
+MQTT_CELL = env.str("MQTT_CELL", default="1")
+MQTT_PASSWORD = env.str("MQTT_PASSWORD", default="")
+if not MQTT_PASSWORD:
+    # Derived, so that the broker's file and the bridge agree without another secret to set.
+    MQTT_PASSWORD = hmac.new(SECRET_KEY.encode(), b"mqtt-bridge", "sha256").hexdigest()
 # Where dispensers find the broker.
 MQTT_PUBLIC_HOST = env.str("MQTT_PUBLIC_HOST", default="127.0.0.1")
 MQTT_PUBLIC_PORT = env.number("MQTT_PUBLIC_PORT", 8883, least=1, most=65_535)

@@ -1,0 +1,313 @@
+"""Between the MQTT broker and the services: batches, and nothing acknowledged before it is committed (iot.md 3).
+
+The network thread only fills a queue that can hold all that the broker may have under way to us. The main
+thread takes a batch, commits, acknowledges, and tells the dispensers. What is not acknowledged comes again,
+to this bridge under its stable client id; events, requests and commands are each known by their ids.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from paho.mqtt.client import Client, MQTTMessage, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from rest_framework.exceptions import APIException
+
+from devices import command_serializers
+from devices.models import DeviceCommand
+from telemetry import envelopes, journal_sql, journals, topics
+from telemetry.envelopes import Rejected, UnreadableEnvelope
+from telemetry.events import Sent
+from telemetry.topics import Heard, Said
+from zinzino import clock
+from zinzino.api import parsers
+from zinzino.api.renderers import dumps
+
+log = structlog.get_logger(__name__)
+
+GROUP = "$share/ingest/znz/v1/+/up/#"
+BATCH_MESSAGES = 500
+BATCH_WAIT_S = 0.1
+RECEIVE_MAXIMUM = 1000
+SESSION_EXPIRY_S = 24 * 3600
+KEEPALIVE_S = 30
+# What comes so soon after a return to a standing session may have waited for us.
+CATCHING_UP_S = 5.0
+BACK_OFF_S = (0.5, 1, 2, 5)
+COMMANDS_AT_ONCE = 100
+LOOK_EVERY_S = 2.0
+REPORT_EVERY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """As it came, and on which connection: an acknowledgement belongs to its own alone."""
+
+    mid: int
+    qos: int
+    topic: str
+    payload: bytes
+    at: datetime
+    waited: bool
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    host: str
+    port: int
+    username: str
+    password: str
+
+
+class Bridge:
+    """One member of the shared subscription; `run` until `stop`."""
+
+    def __init__(self, name: str, address: Address, *, draining: bool = False) -> None:
+        self.name = name
+        self.address = address
+        self.draining = draining
+        self.waiting: queue.Queue[Message] = queue.Queue(2 * RECEIVE_MAXIMUM)
+        self.stopping = threading.Event()
+        self.connection = 0
+        self.caught_up_at = 0.0
+        self.counts = {"messages": 0, "batches": 0, "dead_letters": 0, "dropped": 0}
+        self.slowest_ms = 0.0
+        self.client = self._client()
+
+    def _client(self) -> Client:
+        client = Client(CallbackAPIVersion.VERSION2, self.name, protocol=MQTTv5, manual_ack=True)
+        client.username_pw_set(self.address.username, self.address.password)
+        client.max_inflight_messages_set(RECEIVE_MAXIMUM)
+        client.reconnect_delay_set(1, 10)
+        client.on_connect = self._on_connect
+        client.on_message = self._on_message
+        return client
+
+    # --- on the network thread ----------------------------------------------------------------
+
+    def _on_connect(self, client: Client, _userdata: Any, flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            log.warning("the broker refuses the bridge", reason=str(reason))
+            return
+        self.connection += 1
+        self.caught_up_at = time.monotonic() + (CATCHING_UP_S if flags.session_present else 0)
+        client.subscribe(GROUP, qos=1)
+
+    def _on_message(self, _client: Client, _userdata: Any, came: MQTTMessage) -> None:
+        waited = came.dup or time.monotonic() < self.caught_up_at
+        message = Message(
+            came.mid, came.qos, came.topic, bytes(came.payload), clock.now(), waited, self.connection
+        )
+        try:
+            # Of QoS 1 there is always room for all that may be under way.
+            self.waiting.put_nowait(message)
+        except queue.Full:
+            self.counts["dropped"] += 1
+
+    # --- on the main thread -------------------------------------------------------------------
+
+    def run(self) -> None:
+        properties = properties_of(
+            PacketTypes.CONNECT, SessionExpiryInterval=SESSION_EXPIRY_S, ReceiveMaximum=RECEIVE_MAXIMUM
+        )
+        self.client.connect_async(
+            self.address.host, self.address.port, KEEPALIVE_S, clean_start=False, properties=properties
+        )
+        self.client.loop_start()
+        teller = threading.Thread(target=self.tell_commands, name="commands", daemon=True)
+        teller.start()
+        try:
+            while not self.stopping.is_set():
+                if batch := self.next_batch():
+                    self.take(batch)
+                elif self.draining and self.client.is_connected():
+                    break
+        finally:
+            self.stopping.set()
+            teller.join(timeout=5)
+            self.leave()
+
+    def leave(self) -> None:
+        """Draining leaves no session behind that would go on collecting its share."""
+        if self.draining:
+            self.client.unsubscribe(GROUP)
+            while batch := self.next_batch():
+                self.take(batch)
+        kept_s = 0 if self.draining else SESSION_EXPIRY_S
+        self.client.disconnect(properties=properties_of(PacketTypes.DISCONNECT, SessionExpiryInterval=kept_s))
+        self.client.loop_stop()
+
+    def next_batch(self) -> list[Message]:
+        """Up to BATCH_MESSAGES, or what came within BATCH_WAIT_S of the first."""
+        batch: list[Message] = []
+        until = time.monotonic() + (1.0 if not self.stopping.is_set() else BATCH_WAIT_S)
+        while len(batch) < BATCH_MESSAGES and (left := until - time.monotonic()) > 0:
+            try:
+                batch.append(self.waiting.get(timeout=left))
+            except queue.Empty:
+                break
+            if len(batch) == 1:
+                until = time.monotonic() + BATCH_WAIT_S
+        return batch
+
+    def insist(self, act: Callable[[], None]) -> None:
+        """Until the database is there again nothing is acknowledged; then all of it is taken once more."""
+        tries = 0
+        while tries == 0 or not self.stopping.is_set():
+            try:
+                act()
+                return
+            except (OperationalError, InterfaceError) as error:
+                log.warning("the database is away", error=type(error.__cause__ or error).__name__)
+                connection.close()
+                self.stopping.wait(BACK_OFF_S[min(tries, len(BACK_OFF_S) - 1)])
+                tries += 1
+
+    def take(self, batch: Sequence[Message]) -> None:
+        began = time.monotonic()
+        events = [message for message in batch if kind_of(message) == "evt"]
+        # Somebody stands before the dispenser.
+        for message in sorted(batch, key=lambda message: kind_of(message) != "req"):
+            if kind_of(message) != "evt":
+                self.insist(partial(self.take_one, message))
+        if events:
+            self.insist(partial(self.take_events, events))
+        self.counts["messages"] += len(batch)
+        self.counts["batches"] += 1
+        self.slowest_ms = max(self.slowest_ms, (time.monotonic() - began) * 1000)
+
+    def take_one(self, message: Message) -> None:
+        """A message that is answered by itself. What no repetition would mend is a dead letter."""
+        place = topics.address_of(message.topic)
+        caller = place and topics.caller_of(place[0])
+        if place and caller and message.payload:
+            try:
+                said = handled(caller, place[1], message)
+            except (OperationalError, InterfaceError):
+                raise
+            except (APIException, DatabaseError, ObjectDoesNotExist, ValueError, KeyError) as error:
+                self.bury(place[0], message, error)
+                said = None
+            if said:
+                self.say(said)
+        self.acknowledge(message)
+
+    def take_events(self, messages: Sequence[Message]) -> None:
+        uploads, sources = [], []
+        for message in messages:
+            place = topics.address_of(message.topic)
+            if place is None:
+                continue
+            try:
+                batch = envelopes.read(parsers.loads(message.payload, storable=False))
+            except (UnreadableEnvelope, APIException) as error:
+                batch = unreadable(message, error)
+            uploads.append(journals.Upload(place[0], batch))
+            sources.append(message)
+        receipts = journals.take(uploads, now=clock.now())
+        for message in messages:
+            self.acknowledge(message)
+        for upload, receipt in zip(uploads, receipts, strict=True):
+            if receipt is None:
+                continue
+            self.counts["dead_letters"] += len(receipt.rejected)
+            if receipt.acked:
+                self.say(topics.ack_of(upload.device_id, receipt.acked))
+
+    def bury(self, device_id: UUID, message: Message, error: Exception) -> None:
+        code = getattr(error, "code", "VALIDATION_ERROR")
+        bad = Rejected(raw_of(message), code, envelopes.sayable(str(error)))
+        now = clock.now()
+        with transaction.atomic():
+            journal_sql.keep_dead_letters([journals.dead_letter(device_id, bad, now=now)], now=now)
+        self.counts["dead_letters"] += 1
+
+    def acknowledge(self, message: Message) -> None:
+        if message.qos and message.connection == self.connection:
+            self.client.ack(message.mid, message.qos)
+
+    def say(self, said: Said) -> Any:
+        properties = properties_of(PacketTypes.PUBLISH, MessageExpiryInterval=said.good_s)
+        return self.client.publish(said.address, dumps(said.body), qos=1, properties=properties)
+
+    # --- commands, on a thread of their own -----------------------------------------------------
+
+    def tell_commands(self) -> None:
+        """Wait for commands (NOTIFY), and look every LOOK_EVERY_S for those that were not heard of."""
+        while not self.stopping.is_set():
+            try:
+                connection.ensure_connection()
+                raw: Any = connection.connection
+                raw.execute("LISTEN device_commands")
+                while not self.stopping.is_set():
+                    while self.client.is_connected() and self.send_commands():
+                        pass
+                    list(raw.notifies(timeout=LOOK_EVERY_S, stop_after=1))
+            except (OperationalError, InterfaceError) as error:
+                log.warning("commands cannot be read", error=type(error).__name__)
+                connection.close()
+                self.stopping.wait(2)
+        connection.close()
+
+    def send_commands(self) -> int:
+        """Publish what waits for dispensers on MQTT; a command whose sending is not certain is sent again."""
+        now = clock.now()
+        with transaction.atomic():
+            queued = DeviceCommand.objects.select_for_update(skip_locked=True, of=("self",)).filter(
+                status=DeviceCommand.Status.QUEUED, expires_at__gt=now, device__mqtt_online=True
+            )
+            waiting = list(queued.order_by("id")[:COMMANDS_AT_ONCE])
+            sent = [self.say(command_said(command, now)) for command in waiting]
+            for info in sent:
+                info.wait_for_publish(timeout=5)
+            done = [each.pk for each, info in zip(waiting, sent, strict=True) if info.is_published()]
+            DeviceCommand.objects.filter(pk__in=done).update(status=DeviceCommand.Status.SENT, sent_at=now)
+        return len(done)
+
+
+def properties_of(kind: int, **values: int) -> Properties:
+    properties = Properties(kind)  # type: ignore[no-untyped-call]
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return properties
+
+
+def handled(caller: Any, kind: str, message: Message) -> Said | None:
+    handler = topics.HANDLERS[kind]
+    return handler(Heard(caller, parsers.loads(message.payload), message.at, message.waited))
+
+
+def command_said(command: DeviceCommand, now: datetime) -> Said:
+    command.status = DeviceCommand.Status.SENT
+    good_s = max(1, int((command.expires_at - now).total_seconds()))
+    return Said(command.device_id, "cmd", command_serializers.shown(command), good_s)
+
+
+def unreadable(message: Message, error: Exception) -> envelopes.Batch:
+    """Kept as one dead letter; there is nothing in it that could be acknowledged by number."""
+    code = getattr(error, "code", "VALIDATION_ERROR")
+    bad = Rejected(raw_of(message), code, envelopes.sayable(str(error)))
+    return envelopes.Batch([], [bad], Sent())
+
+
+def raw_of(message: Message) -> Any:
+    try:
+        return {"topic": message.topic, "payload": message.payload.decode()}
+    except UnicodeDecodeError:
+        return message.payload
+
+
+def kind_of(message: Message) -> str:
+    return message.topic.rpartition("/")[2]

@@ -1,0 +1,41 @@
+"""`manage.py mqtt_bridge`: takes what dispensers say on MQTT to the services, and tells them the answers."""
+
+import signal
+import threading
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.management.base import CommandParser
+
+from telemetry.bridge import REPORT_EVERY_S, Address, Bridge
+from zinzino.operators import OperatorCommand
+from zinzino.servers import attach
+
+log = structlog.get_logger(__name__)
+
+
+class Command(OperatorCommand):
+    help = "Run one member of the shared subscription until SIGTERM. Each needs an index of its own that it keeps."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--index", type=int, default=0, help="which one of the cell's bridges this is")
+        parser.add_argument("--drain", action="store_true", help="finish, leave no session behind and end")
+
+    def handle(self, **options: Any) -> None:
+        attach()
+        address = Address(settings.MQTT_HOST, settings.MQTT_PORT, "bridge", settings.MQTT_PASSWORD)
+        name = f"znz-bridge-{settings.MQTT_CELL}-{options['index']}"
+        bridge = Bridge(name, address, draining=options["drain"])
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, lambda *_: bridge.stopping.set())
+        threading.Thread(target=report, args=(bridge,), daemon=True).start()
+        bridge.run()
+        self.report(dict(bridge.counts), as_json=options["json"])
+
+
+def report(bridge: Bridge) -> None:
+    while not bridge.stopping.wait(REPORT_EVERY_S):
+        slowest, bridge.slowest_ms = bridge.slowest_ms, 0.0
+        log.info("bridge", waiting=bridge.waiting.qsize(), slowest_batch_ms=round(slowest), **bridge.counts)

@@ -1,0 +1,151 @@
+"""What dispensers say on MQTT, topic by topic, by the services that HTTP calls (iot.md 3).
+
+Each handler takes a parsed body and gives what is published to the dispenser: (topic, body, seconds it is good).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from rest_framework import serializers
+
+from devices import command_serializers as c
+from devices.commands import Ack
+from devices.credentials import DeviceCaller
+from devices.models import Device, DeviceCredential
+from telemetry import contact, presence, services
+from telemetry import contact_serializers as s
+from telemetry import iot_serializers as iot
+from telemetry.events import LIVE_FOR
+from telemetry.presence import Status
+from telemetry.views import said_to_device, server_clock
+from zinzino import clock
+from zinzino.api.fields import StrictBoolean
+
+PREFIX = "znz/v1/"
+DECISION_GOOD_S = 60
+HELLO_GOOD_S = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One message, parsed; `waited` where it may have stood in a queue while no bridge was there."""
+
+    caller: DeviceCaller
+    body: Mapping[str, Any]
+    at: datetime
+    waited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Something for one dispenser."""
+
+    device_id: UUID
+    topic: str
+    body: Mapping[str, Any]
+    good_s: int
+
+    @property
+    def address(self) -> str:
+        return f"{PREFIX}{self.device_id}/down/{self.topic}"
+
+
+def address_of(topic: str) -> tuple[UUID, str] | None:
+    """The dispenser and the kind of a topic `znz/v1/{device_id}/up/{kind}`."""
+    parts = topic.removeprefix(PREFIX).split("/")
+    if len(parts) != 3 or parts[1] != "up":
+        return None
+    try:
+        return UUID(parts[0]), parts[2]
+    except ValueError:
+        return None
+
+
+def caller_of(device_id: UUID) -> DeviceCaller | None:
+    """The dispenser, as the broker has let it in: with the newest token that was used."""
+    device = Device.objects.filter(pk=device_id).values_list("user_id", "device_type").first()
+    used = DeviceCredential.objects.filter(device_id=device_id, ended_at=None, first_used_at__isnull=False)
+    own_token = used.order_by("-pk").values_list("by_device", flat=True).first()
+    return device and DeviceCaller(device_id, *device, bool(own_token))
+
+
+def parsed(form: type[serializers.Serializer[Any]], body: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises ValidationError."""
+    given = form(data=body)
+    given.is_valid(raise_exception=True)
+    data: dict[str, Any] = given.validated_data
+    return data
+
+
+def request(heard: Heard) -> Said:
+    """A dose is asked for. Where the message may have waited, only a trusted time makes it fresh."""
+    reading = iot.reading_of(parsed(iot.DispenseRequest, heard.body))
+    if reading.timestamp is None:
+        asked_at = heard.at - 2 * LIVE_FOR if heard.waited else heard.at
+        reading = replace(reading, timestamp=asked_at)
+    now = clock_now(heard)
+    answer = services.report_state(heard.caller, reading, now=now)
+    body = {"request_id": reading.request_id, **said_to_device(answer), **server_clock(now)}
+    return Said(heard.caller.id, "dec", body, DECISION_GOOD_S)
+
+
+def hello(heard: Heard) -> Said:
+    now = clock_now(heard)
+    welcome = contact.greet(heard.caller, s.hello_of(parsed(s.Introduction, heard.body)), now=now)
+    waiting = [c.shown(command) for command in welcome.commands]
+    body = contact.said_of(welcome) | {"commands": waiting} | server_clock(now)
+    return Said(heard.caller.id, "hi", body, HELLO_GOOD_S)
+
+
+def heartbeat(heard: Heard) -> None:
+    contact.beat(heard.caller, s.status_of(parsed(s.Heartbeat, heard.body)), now=clock_now(heard))
+
+
+class CommandAck(c.Ack):
+    id = serializers.UUIDField()
+
+
+def command(heard: Heard) -> None:
+    form = parsed(CommandAck, heard.body)
+    contact.acknowledge_command(heard.caller, form.pop("id"), Ack(**form), now=clock_now(heard))
+
+
+class Presence(serializers.Serializer[Any]):
+    online = StrictBoolean()
+    boot = s.Number()
+    conn = s.Number()
+
+
+def present(heard: Heard) -> None:
+    """A dispenser came, or the broker says its last will; that of a connection that was replaced says nothing."""
+    form = parsed(Presence, heard.body)
+    said = (form.get("boot") or 0, form.get("conn") or 0)
+    now = clock_now(heard)
+    with transaction.atomic():
+        device = contact.locked(heard.caller.id)
+        if said < (device.boot or 0, device.conn or 0):
+            return
+        status = Status(is_connected=form["online"])
+        presence.report_status(device.pk, status, now=now)
+        Device.objects.filter(pk=device.pk).update(mqtt_online=form["online"], boot=said[0], conn=said[1])
+
+
+def clock_now(heard: Heard) -> datetime:
+    return max(clock.now(), heard.at)
+
+
+HANDLERS: dict[str, Callable[[Heard], Said | None]] = {
+    "hello": hello,
+    "req": request,
+    "hb": heartbeat,
+    "cmd": command,
+    "presence": present,
+}
+
+
+def ack_of(device_id: UUID, acked: tuple[int, int]) -> Said:
+    return Said(device_id, "ack", {"boot": acked[0], "seq": acked[1]}, int(timedelta(days=1).total_seconds()))
