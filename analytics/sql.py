@@ -31,25 +31,29 @@ SELECT coalesce(json_agg(json_build_array(r.local_date, r.device_id, r.supplemen
    AND (%(device_id)s::uuid IS NULL OR r.device_id = %(device_id)s)"""
 HISTORY = f"SELECT ({EXPECTATIONS})::text, ({DOSES})::text"
 
-# Days with a dose, and days on which one was expected and nothing is known of any; by expected_doses_of_user
-# and one_rollup_a_day. The islands between the latter are the streaks.
+# Runs of days with a dose; between two of them is a break where plans expected more days than those of which
+# nobody can say. Today stands at the end. By expected_doses_of_user and one_rollup_a_day.
 STREAK = """
 WITH span AS MATERIALIZED (
-       SELECT registered_on, first_day, per_day,
+       SELECT greatest(first_day, registered_on + 1) AS began, per_day,
               lead(first_day) OVER (PARTITION BY device_id ORDER BY first_day) AS until
          FROM expected_doses WHERE user_id = %(user_id)s),
      acted AS MATERIALIZED (
        SELECT local_date AS day, bool_or(taken > 0) AS took FROM dose_rollups
         WHERE user_id = %(user_id)s AND local_date <= %(today)s AND (taken > 0 OR unknown > 0 OR pending > 0)
         GROUP BY local_date),
-     missed AS (
-       SELECT DISTINCT day::date AS day
-         FROM span, generate_series(greatest(first_day, registered_on + 1)::timestamp,
-                                    (least(until, %(today)s::date) - 1)::timestamp, interval '1 day') AS day
-        WHERE per_day > 0 EXCEPT SELECT day FROM acted),
+     unsure AS MATERIALIZED (SELECT day FROM acted WHERE NOT took),
+     steps AS (
+       SELECT day, lag(day) OVER (ORDER BY day) AS before, true AS took FROM acted WHERE took
+       UNION ALL SELECT %(today)s, max(day), false FROM acted WHERE took HAVING max(day) < %(today)s),
      walked AS (
-       SELECT took, count(*) FILTER (WHERE NOT took) OVER (ORDER BY day) AS island
-         FROM (SELECT day, true AS took FROM acted WHERE took UNION ALL SELECT day, false FROM missed) days),
+       SELECT took, count(*) FILTER (WHERE day > before + 1 AND EXISTS (
+                SELECT FROM span s
+                 WHERE s.per_day > 0 AND least(s.until, day) - greatest(s.began, before + 1)
+                     > (SELECT count(*) FROM unsure u WHERE u.day >= greatest(s.began, before + 1)
+                                                        AND u.day < least(s.until, steps.day))
+              )) OVER (ORDER BY day) AS island
+         FROM steps),
      runs AS (SELECT island, count(*) FILTER (WHERE took) AS days FROM walked GROUP BY island)
 SELECT coalesce((SELECT days FROM runs ORDER BY island DESC LIMIT 1), 0),
        coalesce((SELECT max(days) FROM runs), 0)"""
