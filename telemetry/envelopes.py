@@ -160,7 +160,7 @@ class UnreadableEnvelope(Exception):
 def read(body: Mapping[str, Any]) -> Batch:
     """Raises UnreadableEnvelope."""
     try:
-        envelope = msgspec.convert(body, Envelope)
+        envelope = converted(body, Envelope)
     except msgspec.ValidationError as error:
         raise UnreadableEnvelope(*located(error)) from error
     events: list[JournalEvent] = []
@@ -176,7 +176,7 @@ def read(body: Mapping[str, Any]) -> Batch:
 
 def read_event(raw: Any) -> JournalEvent | Rejected:
     try:
-        line = msgspec.convert(raw, Line)
+        line = converted(raw, Line)
     except msgspec.ValidationError as error:
         return refused(raw, "VALIDATION_ERROR", str(error))
     if bad := next(unstorable(line.d), None):
@@ -184,13 +184,21 @@ def read_event(raw: Any) -> JournalEvent | Rejected:
     if line.k not in KINDS:
         return refused(raw, "UNKNOWN_KIND", "no such kind of event")
     try:
-        data: dict[str, Any] = msgspec.convert(line.d, KINDS[line.k])
+        data: dict[str, Any] = converted(line.d, KINDS[line.k])
     except msgspec.ValidationError as error:
         return refused(raw, "VALIDATION_ERROR", str(error).replace("$", "$.d"))
     if line.k in CHECKED and (fault := CHECKED[line.k](data)):
         return refused(raw, "VALIDATION_ERROR", fault)
     at = None if line.ts is None else clock.from_epoch_ms(line.ts)
     return JournalEvent(id=line.id, kind=line.k, data=data, at=at, boot=line.boot, seq=line.seq, up=line.up)
+
+
+def converted(value: Any, kind: Any) -> Any:
+    """Raises msgspec.ValidationError, also for half a character, which it cannot quote."""
+    try:
+        return msgspec.convert(value, kind)
+    except UnicodeEncodeError as error:
+        raise msgspec.ValidationError("Expected text that can be stored") from error
 
 
 def checked_dose(data: dict[str, Any]) -> str | None:
