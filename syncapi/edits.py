@@ -1,7 +1,7 @@
 """What each kind of offline write may do, and by which service: the same ones that the REST routes call."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,8 @@ from notifications.models import Notification
 from syncapi import sql
 from syncapi.conflicts import History, Merge, merged
 from syncapi.models import SyncMutation
+from telemetry import activity_serializers as activities_s
+from telemetry import manual
 from zinzino.api.errors import ApiError, NotFound, NotOwner, SyncConflict
 from zinzino.api.fields import Instant
 from zinzino.clock import iso
@@ -35,7 +37,10 @@ NO_CLIENT_ID = UUID(int=0)
 GUARDED = {
     "profile": frozenset({"full_name", "phone", "notification_enabled"}),
     "device": frozenset({"device_name", "location", "is_active", "settings"}),
+    "activity_log": frozenset({"device_id", "supplement", "dose_amount", "timestamp", "metadata"}),
 }
+# Fields that are kept in a column of another name.
+KEPT_IN = {"supplement": "metadata"}
 # What every kind of change has.
 OUTLINE: dict[str, Any] = {
     "id": serializers.UUIDField(),
@@ -72,6 +77,7 @@ class Pusher:
     user_id: UUID
     session_id: UUID
     client_id: UUID
+    timezone: str
     # The base of changes that name none.
     last_sync: datetime | None
     known_since: datetime
@@ -194,6 +200,7 @@ def validated(form: type[serializers.Serializer[Any]], change: Change, allowed: 
 def history_of(pusher: Pusher, kind: str, object_id: UUID, base: datetime) -> History:
     """What the log knows of a locked row; in a statement of its own, so that it sees what we have waited for."""
     _, stamps = sql.history(pusher.user_id, kind, object_id) or ("U", {})
+    stamps |= {name: stamps[column] for name, column in KEPT_IN.items() if column in stamps}
     newer = [stamp for stamp in stamps.values() if stamp > base]
     own: Collection[datetime] = ()
     if newer and pusher.client_id != NO_CLIENT_ID:
@@ -208,26 +215,30 @@ def edited(
     pusher: Pusher,
     change: Change,
     *,
-    kind: str,
-    row: Any,
+    object: tuple[str, UUID],
+    current: Mapping[str, Any],
     fields: Mapping[str, Any],
     write: Callable[[dict[str, Any]], None],
 ) -> Effect:
-    """Merge an edit into a locked row, field by field."""
-    current = {name: getattr(row, name) for name in fields}
-    history = history_of(pusher, kind, row.pk, change.base)
-    merge = merged(fields, current, guarded=GUARDED[kind], history=history, base=change.base)
+    """Merge an edit into a locked row, field by field. `current` are the row's values."""
+    history = history_of(pusher, *object, change.base)
+    merge = merged(fields, current, guarded=GUARDED[object[0]], history=history, base=change.base)
     if merge.writes:
         write(merge.writes)
     status = "applied" if merge.writes else "noop"
-    return Effect(change.entity, (kind, row.pk), status, conflict_of(change, merge))
+    return Effect(change.entity, object, status, conflict_of(change, merge))
 
 
 def conflict_of(change: Change, merge: Merge) -> Conflict | None:
     if not merge.lost:
         return None
-    client = {name: change.fields[name] for name in merge.lost}
+    client = {name: change.fields.get(name) for name in merge.lost}
     return Conflict("field_conflict", change.base, client, merge.lost, merge.writes.keys())
+
+
+def conflict_with(change: Change, kind: str, object_id: UUID, type: str) -> Effect:
+    """The whole change has lost."""
+    return Effect(change.entity, (kind, object_id), conflict=Conflict(type, change.base, change.fields, {}))
 
 
 def gone(pusher: Pusher, kind: str, object_id: UUID) -> bool:
@@ -293,7 +304,8 @@ def edit_profile(pusher: Pusher, change: Change) -> Effect:
     def write(writes: dict[str, Any]) -> None:
         accounts.update_profile(pusher.user_id, writes, now=pusher.now)
 
-    return edited(pusher, change, kind="profile", row=row, fields=fields, write=write)
+    current = {name: getattr(row, name) for name in fields}
+    return edited(pusher, change, object=("profile", row.pk), current=current, fields=fields, write=write)
 
 
 def own_only(pusher: Pusher, change: Change) -> None:
@@ -310,13 +322,13 @@ def edit_device(pusher: Pusher, change: Change) -> Effect:
     except (NotFound, NotOwner):
         if not gone(pusher, "device", device_id):
             raise
-        conflict = Conflict("deleted_on_server", change.base, change.fields, {})
-        return Effect(change.entity, ("device", device_id), conflict=conflict)
+        return conflict_with(change, "device", device_id, "deleted_on_server")
 
     def write(writes: dict[str, Any]) -> None:
         devices.update(device_id, pusher.user_id, writes, now=pusher.now)
 
-    return edited(pusher, change, kind="device", row=row, fields=fields, write=write)
+    current = {name: getattr(row, name) for name in fields}
+    return edited(pusher, change, object=("device", row.pk), current=current, fields=fields, write=write)
 
 
 def delete_device(pusher: Pusher, change: Change) -> Effect:
@@ -367,6 +379,45 @@ def edit_settings(pusher: Pusher, change: Change) -> Effect:
     return Effect(change.entity, ("notification_settings", pusher.user_id))
 
 
+def create_entry(pusher: Pusher, change: Change) -> Effect:
+    """Under the id that the phone has made; what is there already is not made again."""
+    entry_id = required(change)
+    named = Change(change.entity, entry_id, change.base, {**change.fields, "id": str(entry_id)})
+    fields = validated(activities_s.NewEntry, named, activities_s.NewEntry().fields.keys() - {"client_id"})
+    try:
+        entry = manual.create(pusher.user_id, timezone=pusher.timezone, now=pusher.now, **fields)
+    except manual.EntryExists as error:
+        if error.details.get("owner") != "yours":
+            raise NotOwner from error
+        return conflict_with(change, "activity_log", entry_id, "already_exists")
+    except manual.EntryDeleted:
+        return conflict_with(change, "activity_log", entry_id, "deleted_on_server")
+    return Effect(change.entity, ("activity_log", entry_id), "applied" if entry.created else "duplicate")
+
+
+def edit_entry(pusher: Pusher, change: Change) -> Effect:
+    entry_id = required(change)
+    fields = validated(activities_s.EditedEntry, change, activities_s.EditedEntry().fields.keys())
+    try:
+        current = asdict(manual.entry_of(manual.own_entry(entry_id, pusher.user_id)))
+    except NotFound:
+        if not gone(pusher, "activity_log", entry_id):
+            raise
+        return conflict_with(change, "activity_log", entry_id, "deleted_on_server")
+
+    def write(writes: dict[str, Any]) -> None:
+        manual.edit(entry_id, pusher.user_id, timezone=pusher.timezone, now=pusher.now, **writes)
+
+    return edited(pusher, change, object=("activity_log", entry_id), current=current, fields=fields, write=write)
+
+
+def delete_entry(pusher: Pusher, change: Change) -> Effect:
+    def remove(entry_id: UUID) -> None:
+        manual.delete(entry_id, pusher.user_id, timezone=pusher.timezone)
+
+    return deleted(pusher, change, "activity_log", remove)
+
+
 Rule = Callable[[Pusher, Change], Effect]
 RULES: dict[tuple[str, str], Rule] = {
     ("profile", "update"): edit_profile,
@@ -375,4 +426,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("notification", "update"): read_notification,
     ("notification", "delete"): delete_notification,
     ("notification_settings", "update"): edit_settings,
+    ("activity_log", "create"): create_entry,
+    ("activity_log", "update"): edit_entry,
+    ("activity_log", "delete"): delete_entry,
 }

@@ -40,6 +40,7 @@ class Phone:
 
     client_id: UUID
     session_id: UUID
+    timezone: str
     device_info: Mapping[str, Any]
 
     def remembered(
@@ -124,7 +125,7 @@ def page(user_id: UUID, last_sync: datetime, entries: Entries) -> Any:
 
 def pusher(user_id: UUID, phone: Phone, *, last_sync: datetime | None, now: datetime) -> Pusher:
     since = edits.known_since(user_id)
-    return Pusher(user_id, phone.session_id, phone.client_id, last_sync, since, now)
+    return Pusher(user_id, phone.session_id, phone.client_id, phone.timezone, last_sync, since, now)
 
 
 def full(

@@ -67,8 +67,9 @@ class SyncRequest(serializers.Serializer[Any]):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        session_id = caller(self.context["request"]).session_id
-        attrs["phone"] = Phone(attrs.pop("client_id"), session_id, attrs.pop("device_info", {}))
+        user = caller(self.context["request"])
+        info = attrs.pop("device_info", {})
+        attrs["phone"] = Phone(attrs.pop("client_id"), user.session_id, user.timezone, info)
         return attrs
 
 

@@ -8,6 +8,7 @@ from django.conf import settings
 
 from devices.models import Device
 from notifications.models import NotificationSettings
+from telemetry.models import ActivityLog
 from tests.syncapi.histories.world import asked
 from zinzino.clock import iso
 
@@ -85,6 +86,8 @@ class Book:
             self.judge_deletion(phone, change, outcome)
         elif rule:
             rule(phone, change, outcome, entry)
+        elif change["entity"] == "activity_log":
+            self.judge_note(phone, change, outcome, entry)
         elif change["entity"] == "notification_settings":
             self.values["settings", phone.user_id, "low_battery_enabled"] = change["fields"]["low_battery_enabled"]
 
@@ -108,6 +111,21 @@ class Book:
             version = entry["server_version"] if outcome == "conflicts" else entry["version"]
             self.writes[entity, id, name] = Write(version, phone.client_id)
 
+    def judge_note(self, phone: Any, change: Any, outcome: str, entry: Any) -> None:
+        text, key = change["fields"]["metadata"]["text"], ("activity_log", change["id"], "metadata")
+        if change["op"] == "create":
+            assert (outcome, entry["status"]) == ("applied", "applied")
+            self.values[key], self.writes[key] = text, Write(entry["version"], phone.client_id)
+        elif not ActivityLog.objects.filter(pk=change["id"]).exists():
+            assert outcome == "rejected" or entry["type"] == "deleted_on_server"
+        elif self.values[key] == text:
+            assert entry["status"] == "noop"
+        elif self.had_seen(phone, change, "metadata"):
+            assert entry["status"] == "applied"
+            self.values[key], self.writes[key] = text, Write(entry["version"], phone.client_id)
+        else:
+            assert list(entry["fields"]) == ["metadata"]
+
     def had_seen(self, phone: Any, change: Any, name: str) -> bool:
         [(horizon,)] = asked("SELECT iso_ms(horizon) FROM sync_clock WHERE user_id = %s", (phone.user_id,))
         if change["base_version"] < max(horizon, epoch()):
@@ -127,7 +145,10 @@ class Book:
             for name in FIELDS["device"]:
                 assert getattr(row, name) == self.values["device", str(row.pk), name], name
         for (entity, id, name), value in self.values.items():
-            if entity == "settings":
+            if entity == "activity_log":
+                written = ActivityLog.objects.filter(pk=id).values_list("metadata__text", flat=True)
+                assert list(written) in ([], [value])
+            elif entity == "settings":
                 stored = NotificationSettings.objects.filter(user_id=id).values_list(name, flat=True)
                 assert list(stored) in ([], [value])
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
@@ -61,6 +62,7 @@ class Household(RuleBasedStateMachine):
         for phone in self.phones[:2]:
             phone.fetch_all()
         self.read: set[Any] = set()
+        self.notes: list[str] = []
         self.events: list[tuple[int, dict[str, Any]]] = []
         self.states = 0
 
@@ -218,6 +220,17 @@ class Household(RuleBasedStateMachine):
             fields = {"is_read": True} if op == "update" else {}
             self.edit(phone, "notification", op, known[number % len(known)], **fields)
 
+    @rule(phone=PHONES, text=NAMES)
+    def a_note_is_written_offline(self, phone: int, text: str) -> None:
+        self.notes.append(str(uuid4()))
+        self.edit(phone, "activity_log", "create", self.notes[-1], action="note", metadata={"text": text})
+
+    @rule(phone=PHONES, number=st.integers(0, 9), text=NAMES, op=st.sampled_from(["update", "update", "delete"]))
+    @precondition(lambda self: self.notes)
+    def a_note_changes_offline(self, phone: int, number: int, text: str, op: str) -> None:
+        fields = {"metadata": {"text": text}} if op == "update" else {}
+        self.edit(phone, "activity_log", op, self.notes[number % len(self.notes)], **fields)
+
     @rule(phone=PHONES, unit=UNITS, really=st.integers(0, 9))
     def a_device_is_removed_offline(self, phone: int, unit: int, really: int) -> None:
         if really == 0:
@@ -241,7 +254,7 @@ class Household(RuleBasedStateMachine):
 
     def exchange(self, phone: Any, fate: Fate) -> bool:
         if phone.waiting():
-            self.settle("notification", "device")
+            self.settle("notification", "device", "activity_log")
         try:
             return bool(phone.exchange(fate))
         except self.phone_class.Refused as refusal:
