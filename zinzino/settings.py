@@ -2,7 +2,7 @@
 
 import hmac
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -412,6 +412,8 @@ SYNC_PAGE_ROWS = env.number("SYNC_PAGE_ROWS", 500, least=1, most=5_000)
 SYNC_FULL_DAYS = env.number("SYNC_FULL_DAYS", 90, least=1, most=3_650)
 # Every last_sync before this instant needs a full sync; raised after a restore (ADR 0004).
 SYNC_EPOCH = env.instant("SYNC_EPOCH", "0001-01-02T00:00:00Z")
+if datetime.now(UTC) < SYNC_EPOCH:
+    raise refused("SYNC_EPOCH", "lies in the future; until then no full sync would be recent enough for a delta")
 
 LOGGING_CONFIG = "zinzino.logging.configure"
 LOGGING = {"level": env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))}
