@@ -4,9 +4,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.test import Client
+from django.test.client import ClientHandler
 
 from accounts.models import User
 from tests import make
+
+# One for all clients: to load the middleware takes longer than most requests.
+HANDLER = ClientHandler(enforce_csrf_checks=False)
 
 
 class Api:
@@ -16,6 +20,7 @@ class Api:
         self.token = token
         self.mount = mount
         self.http = Client(raise_request_exception=False)
+        self.http.handler = HANDLER
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         bearer = {"HTTP_AUTHORIZATION": f"Bearer {self.token}"} if self.token else {}
