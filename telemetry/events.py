@@ -77,7 +77,10 @@ def corrected(
 ) -> tuple[datetime, TimeQuality]:
     """When an event really happened (iot.md 2): by uptime within one boot, else by the dispenser's
     clock and how far that is off, else when we heard of it; never before the dispenser was ours."""
-    at, quality = _claimed(event, sent, received)
+    try:
+        at, quality = _claimed(event, sent, received)
+    except OverflowError:  # clocks thousands of years apart: neither is worth anything
+        return received, TimeQuality.UNKNOWN
     earliest = registered - BEFORE_REGISTRATION
     if not earliest <= at <= received:
         return min(max(at, earliest), received), TimeQuality.CLAMPED

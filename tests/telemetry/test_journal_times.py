@@ -5,11 +5,14 @@ from uuid import uuid4
 
 import pytest
 
+from telemetry.envelopes import MAX_EPOCH_MS
 from telemetry.events import DeviceClock, JournalEvent, Sent, corrected
+from zinzino import clock
 
 NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
 REGISTERED = NOW - timedelta(days=30)
 HOUR = 3_600_000
+EPOCH, YEAR_9000 = clock.from_epoch_ms(0), clock.from_epoch_ms(MAX_EPOCH_MS)
 
 
 def event(at: datetime | None = None, boot: int | None = None, up: int | None = None) -> JournalEvent:
@@ -36,6 +39,8 @@ def hours(count: float) -> datetime:
             event(hours(-2)), Sent(NOW, clock=DeviceClock.NONE), NOW, "unknown", id="a clock that is not set"
         ),
         pytest.param(event(None), Sent(NOW), NOW, "unknown", id="no time at all"),
+        pytest.param(event(EPOCH), Sent(YEAR_9000), NOW, "unknown", id="sent thousands of years ahead"),
+        pytest.param(event(None, 7, 0), Sent(None, 7, MAX_EPOCH_MS), NOW, "unknown", id="up for thousands of years"),
         pytest.param(event(hours(-2)), Sent(None), NOW, "unknown", id="no time of sending"),
         pytest.param(event(hours(1)), Sent(NOW), NOW, "clamped", id="not in the future"),
         pytest.param(
