@@ -53,9 +53,13 @@ class Situation:
         return plans.family_of(self.device.device_type)
 
 
-def lock(caller: DeviceCaller) -> sql.LockedDevice:
-    """Lock the caller's family. Raises Unauthorized where the dispenser was removed meanwhile."""
-    locked = sql.lock_family(caller.user_id, plans.members(plans.family_of(caller.device_type)))
+def lock(caller: DeviceCaller, *, household: bool = False) -> sql.LockedDevice:
+    """Lock the caller's family, or all dispensers of its person for whoever locks more of them later.
+
+    Raises Unauthorized where the dispenser was removed meanwhile.
+    """
+    types = list(plans.FAMILIES) if household else plans.members(plans.family_of(caller.device_type))
+    locked = sql.lock_family(caller.user_id, types)
     device = next((row for row in locked if row.id == caller.id), None)
     if device is None:
         raise Unauthorized

@@ -44,7 +44,8 @@ def report_state(caller: DeviceCaller, reading: Reading, *, now: datetime) -> An
 
     The same event again stores nothing and gets the recorded answer.
     """
-    device = family.lock(caller)
+    # Doses of a journal lock all of a person's dispensers, and never after some of them.
+    device = family.lock(caller, household=bool(reading.unsynced))
     if reading.unsynced:
         # What happened while it was offline comes first: a dose among it counts in this decision.
         device = journals.take_unsynced(caller, reading.unsynced, reading.sent, now=now)
