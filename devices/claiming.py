@@ -22,7 +22,7 @@ HOUR_S = 3600
 TRY = """
 local tries = redis.call('INCR', KEYS[1])
 if tries == 1 then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
-if tries > tonumber(ARGV[1]) then return redis.call('TTL', KEYS[1]) end
+if tries > tonumber(ARGV[1]) then return math.max(1, redis.call('TTL', KEYS[1])) end
 return 0
 """
 

@@ -150,6 +150,16 @@ def test_the_wait_is_an_hour_from_the_first_try_and_of_that_serial_only(
     assert add(alice, claim_code=CODE).status_code == 201
 
 
+def test_the_last_moment_of_the_wait_brings_no_tries(code: None, alice: Phone) -> None:
+    """Its remaining time is rounded to whole seconds, and so to none."""
+    unit()
+    for _ in range(5):
+        add(alice, claim_code="WRONGWRONG")
+    client().pexpire(claiming._tries(SALON["serial_number"]), 400)
+    waits = add(alice, claim_code=CODE)
+    assert (waits.status_code, waits.error["details"]["retry_after"]) == (429, 1)
+
+
 def test_the_right_code_forgets_the_wrong_ones(code: None, alice: Phone) -> None:
     unit()
     for _ in range(4):
