@@ -43,7 +43,10 @@ def resolve(activity_id: UUID, user_id: UUID, outcome: Dispense.Outcome, *, now:
     if known is None:
         raise NothingToAnswer
     sql.lock_family(user_id, plans.members(known.family))
-    dose, line = Dispense.objects.select_for_update().get(pk=dose_id), log.own_line(activity_id, user_id)
+    dose = Dispense.objects.select_for_update().filter(pk=dose_id).first()
+    line = log.own_line(activity_id, user_id)  # an entry by hand may have been deleted while we waited
+    if dose is None:
+        raise NothingToAnswer
     if dose.resolved_as not in (None, outcome):
         raise AnsweredOtherwise(answered=dose.resolved_as)
     if dose.resolved_as is None:

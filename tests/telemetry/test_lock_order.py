@@ -1,7 +1,8 @@
-"""Whoever locks several dispensers of a person locks them by ascending id, whatever else is to come."""
+"""What waits for a lock holds nothing that its holder wants, and looks again once it has it."""
 
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from django.db import connection, transaction
 
 from devices.models import Device
+from telemetry import manual
 from tests import make
-from tests.clients import Phone, Unit
+from tests.clients import Phone
 
 FIRST, SECOND = (uuid.UUID(int=number) for number in (1, 2))
 
@@ -26,9 +28,10 @@ def until_it_waits() -> None:
     raise AssertionError("nobody waits for a lock")
 
 
-def answer(unit: Unit, event: dict[str, Any]) -> Any:
+def apart(work: Callable[[], Any]) -> Any:
+    """The result of the work, which runs in a thread and on a connection of its own."""
     try:
-        return unit.ask(unsynced=[event])
+        return work()
     finally:
         connection.close()
 
@@ -43,7 +46,21 @@ def test_a_request_with_a_journal_waits_for_a_household_without_holding_a_part_o
         with transaction.atomic():
             # As an entry by hand does, which locks them all.
             Device.objects.select_for_update().get(pk=FIRST)
-            asked = pool.submit(answer, kitchen, event)
+            asked = pool.submit(apart, lambda: kitchen.ask(unsynced=[event]))
             until_it_waits()
             Device.objects.select_for_update(nowait=True).get(pk=SECOND)
         assert asked.result(timeout=20).data["reason"] == "cup_not_emptied"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_entry_that_is_deleted_while_somebody_answers_it_is_gone() -> None:
+    alice = Phone(make.person())
+    kitchen = alice.dispenser()
+    said = {"action": "dose_taken_manual", "device_id": str(kitchen.id)}
+    entry = uuid.UUID(alice.post("/activities", said).data["id"])
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            manual.delete(entry, alice.user.id, timezone="Europe/Istanbul")
+            answered = pool.submit(apart, lambda: alice.post(f"/activities/{entry}/resolve", {"outcome": "taken"}))
+            until_it_waits()
+        assert answered.result(timeout=20).status_code == 404
