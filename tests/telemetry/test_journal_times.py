@@ -40,7 +40,9 @@ def hours(count: float) -> datetime:
         ),
         pytest.param(event(None), Sent(NOW), NOW, "unknown", id="no time at all"),
         pytest.param(event(EPOCH), Sent(YEAR_9000), NOW, "unknown", id="sent thousands of years ahead"),
-        pytest.param(event(None, 7, 0), Sent(None, 7, MAX_EPOCH_MS), NOW, "unknown", id="up for thousands of years"),
+        pytest.param(
+            event(None, 7, 0), Sent(None, 7, MAX_EPOCH_MS), NOW, "unknown", id="up for thousands of years"
+        ),
         pytest.param(event(hours(-2)), Sent(None), NOW, "unknown", id="no time of sending"),
         pytest.param(event(hours(1)), Sent(NOW), NOW, "clamped", id="not in the future"),
         pytest.param(
