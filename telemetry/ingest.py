@@ -21,17 +21,26 @@ from zinzino.api.errors import NotOwner
 from zinzino.ids import uuid7
 
 
-def dose(device: sql.LockedDevice, data: Any, at: datetime, quality: TimeQuality, now: datetime) -> None:
+def dose(
+    device: sql.LockedDevice, data: Mapping[str, Any], at: datetime, quality: TimeQuality, now: datetime
+) -> None:
     """A dose: the report of one that the server knows, or one that the dispenser gave by itself."""
-    report = Report(Outcome(data["outcome"]), data.get("amount"))
     dispense_id = data.get("dispense_id")
     known = Dispense.objects.filter(pk=dispense_id).first() if dispense_id else None
     if known is None:
-        unasked_dose(device, report, at, quality, dispense_id=dispense_id, unit=data.get("unit"), now=now)
+        unasked_dose(device, data, at, quality, dispense_id=dispense_id, now=now)
     elif known.device_id != device.id or known.decided_by == Dispense.DecidedBy.PERSON:
         raise NotOwner
     else:
-        settlement.receive(known, report, of=device, finished_at=at, now=now)
+        settlement.receive(known, report_in(known.unit, data), of=device, finished_at=at, now=now)
+
+
+def report_in(unit: str, data: Mapping[str, Any]) -> Report:
+    """What is said, of a dose in this unit. An amount in any other is not known, so that the whole dose counts
+    (a millilitre is no IU of the ceiling); nothing is nothing in every unit."""
+    amount = data.get("amount")
+    foreign = bool(amount) and data.get("unit") not in (None, unit)
+    return Report(Outcome(data["outcome"]), None if foreign else amount)
 
 
 @transaction.atomic
@@ -44,20 +53,26 @@ def last_dispense(caller: DeviceCaller, report: Mapping[str, Any], *, now: datet
     dose(family.lock(caller), report, now, TimeQuality.UNKNOWN, now)
 
 
+def foreign_amount(data: Mapping[str, Any], report: Report) -> dict[str, str]:
+    """The amount that was said and not taken, as the line in the log keeps it."""
+    said = data.get("amount")
+    return {"reported_amount": plans.dose_text(said, data["unit"])} if said and report.amount is None else {}
+
+
 def unasked_dose(
     device: sql.LockedDevice,
-    report: Report,
+    data: Mapping[str, Any],
     at: datetime,
     quality: TimeQuality,
     *,
     dispense_id: UUID | None,
-    unit: str | None,
     now: datetime,
 ) -> None:
     """Record a dose that no decision allowed: it happened, also above a limit (iot.md 5)."""
     limits = family.look(device, keys=[], now=at).limits
-    plan, result = limits.plan, outcomes.settled(report, released_today=0)
-    amount, unit = plan.amount if report.amount is None else report.amount, unit or plan.unit
+    plan, report = limits.plan, report_in(limits.plan.unit, data)
+    result = outcomes.settled(report, released_today=0)
+    amount = plan.amount if report.amount is None else report.amount
     exceeded = dispensing.exceeded_limits(limits, amount, at=at) if result.poured else []
     known_id = dispense_id or uuid4()
     sql.record_unasked(
@@ -69,15 +84,22 @@ def unasked_dose(
         counts=result.counts,
         amount=amount,
         actual_amount=result.amount,
-        unit=unit,
+        unit=plan.unit,
         plan_version=plan.version,
         time_quality=quality,
         reported_at=now if result.is_final else None,
         activity_id=uuid7(at),
         action=result.action,
         confirmation=result.confirmation,
-        dose_text=plans.dose_text(amount, unit) if result.poured else None,
-        metadata=orjson.dumps({"dispense_id": known_id, "outcome": report.outcome, "exceeds": exceeded}).decode(),
+        dose_text=plans.dose_text(amount, plan.unit) if result.poured else None,
+        metadata=orjson.dumps(
+            {
+                "dispense_id": known_id,
+                "outcome": report.outcome,
+                "exceeds": exceeded,
+                **foreign_amount(data, report),
+            }
+        ).decode(),
         local_date=plan.local_date(at),
         poured=result.poured,
         at=at,

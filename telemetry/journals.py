@@ -9,7 +9,7 @@ import base64
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -239,6 +239,12 @@ def keep_rejected(uploads: Sequence[Upload], receipts: dict[int, Receipt], *, no
         dead_letter(upload.device_id, bad, now=now) for upload in uploads for bad in receipts[id(upload)].rejected
     ]
     journal_sql.keep_dead_letters(rows, now=now)
+
+
+def put_aside(device_id: UUID, said: Mapping[str, Any], why: ApiError, *, now: datetime) -> None:
+    """Keep a word that stands in no journal and that nobody can take, once however often it is repeated."""
+    bad = Rejected(dict(said), why.code, str(why.detail))
+    journal_sql.keep_dead_letters([dead_letter(device_id, bad, now=now)], now=now)
 
 
 def dead_letter(device_id: UUID, bad: Rejected, *, now: datetime) -> tuple[Any, ...]:

@@ -21,6 +21,7 @@ from telemetry.models import Dispense, TriggeredBy
 from telemetry.presence import Status, shown_at, silent_at
 from telemetry.readings import Cup, cup_of, current_cup
 from zinzino import clock
+from zinzino.api.errors import NotOwner
 from zinzino.ids import uuid7
 
 
@@ -63,9 +64,14 @@ def report_status(
     """Levels, version and presence, and how the last dose went (mission 3.6, api.md 3).
 
     Two transactions: both parts may be repeated, and a family is locked before its dispenser.
+    A dispenser that was added anew goes on repeating the last dose of before, which counts where it was
+    decided: that is put aside, or no word of the dispenser would ever be taken.
     """
     if last_dispense:
-        ingest.last_dispense(caller, last_dispense, now=now)
+        try:
+            ingest.last_dispense(caller, last_dispense, now=now)
+        except NotOwner as refusal:
+            journals.put_aside(caller.id, last_dispense, refusal, now=now)
     return presence.report_status(caller.id, status, now=now)
 
 
