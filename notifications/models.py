@@ -272,6 +272,8 @@ class PushRoute(models.Model):
 class AlertKind(models.TextChoices):
     BATTERY = "battery"
     SUPPLEMENT = "supplement"
+    OFFLINE = "offline"
+    MISSED = "missed"
 
 
 class AlertState(models.Model):
@@ -285,10 +287,49 @@ class AlertState(models.Model):
     # When a push said so last; until a day has passed the next one of that severity is held back.
     low_told_at = models.DateTimeField(null=True)
     critical_told_at = models.DateTimeField(null=True)
+    # Supplement: the level after the last refill, since when it falls, and whether its end was told.
+    full_level = models.PositiveSmallIntegerField(null=True)
+    full_at = models.DateTimeField(null=True)
+    refill_told_at = models.DateTimeField(null=True)
+    # Offline: the last contact before the silence; `episodes` counts how often that silence was told.
+    # Missed: until when the windows of the plan have been looked at.
+    since = models.DateTimeField(null=True)
+    # When a job has to look again; null where none has to.
+    next_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "alert_states"
         constraints = (models.UniqueConstraint(fields=("device", "kind"), name="one_alert_per_kind"),)
+        indexes = (
+            models.Index(
+                fields=("kind", "next_at"), condition=models.Q(next_at__isnull=False), name="alert_states_due"
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.device_id}: {self.severity or 'armed'}"
+
+
+class IntakeDay(models.Model):
+    """How many doses a person took on one local day: what streaks are made of.
+
+    Kept by a trigger on the log (telemetry, migration of intake), so that it is right whichever way a dose is
+    reported, corrected or deleted.
+    """
+
+    pk = models.CompositePrimaryKey("user_id", "local_date")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_index=False, related_name="+")
+    local_date = models.DateField()
+    # Confirmed, assumed, or taken by hand (api.md 6).
+    taken = models.IntegerField(db_default=0)
+    # Poured or not, nobody knows: a day of these neither adds to a streak nor breaks it.
+    unknown = models.IntegerField(db_default=0)
+    # Of those taken, how many achievements have not looked at yet.
+    unseen = models.IntegerField(db_default=0)
+
+    class Meta:
+        db_table = "intake_days"
+        indexes = (models.Index(fields=("user",), condition=models.Q(unseen__gt=0), name="intake_days_unseen"),)
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.local_date}: {self.taken}"

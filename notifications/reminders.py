@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import orjson
 import structlog
 from django.db import transaction
 
@@ -68,6 +69,7 @@ def replan(*, now: datetime, user_ids: Collection[UUID] | None = None) -> int:
     """Find the next reminder of people whose times have changed; of all, or of these."""
     people = [person_of(row) for row in sql.lock_unplanned(user_ids, limit=BATCH)]
     sql.write_next_reminders([(each.user_id, each.next_after(each.replan_from or now)) for each in people])
+    sql.watch_windows([unit.id for each in people for unit in each.schedule.planned], now=now)
     telling.tell_of_changes({each.user_id for each in people}, now=now)
     return len(people)
 
@@ -140,7 +142,7 @@ def skipped_row(user_id: UUID, why: PushDelivery.Reason, *, now: datetime) -> di
 def person_of(row: sql.ReminderRow) -> Person:
     dispensers = [
         Dispenser(UUID(device_id), name, family_of(kind), plan_of(plan, version=version, timezone=zone))
-        for device_id, name, kind, plan, version, zone in row.dispensers
+        for device_id, name, kind, plan, version, zone in orjson.loads(row.dispensers)
     ]
     return Person(
         user_id=row.user_id,

@@ -81,7 +81,7 @@ class Schedule:
         return not self.planned or bool(self.unplanned)
 
     def next_after(self, moment: datetime) -> datetime | None:
-        ahead = (slot.at for slot in self.own(moment) if slot.at > moment)
+        ahead = (slot.at for slot in self.own(moment, DATES_AHEAD) if slot.at > moment)
         # Clocks that are put forward can change the order of two times of one night.
         first = [min(islice(ahead, 2 * len(self.times)), default=None)]
         first += [next_due(each, moment) for each in self.planned]
@@ -94,17 +94,18 @@ class Schedule:
         return [slot for slot in slots if slot.at == last]
 
     def around(self, after: datetime, until: datetime) -> Iterator[Slot]:
-        yield from self.own(after)
+        # One date more than the span has on the wall, for zones that change meanwhile.
+        yield from self.own(after, (until - after) // ONE_DAY + 1)
         for each in self.planned:
             yield from planned_slots(each, after, until)
 
-    def own(self, moment: datetime) -> Iterator[Slot]:
+    def own(self, moment: datetime, dates_ahead: int) -> Iterator[Slot]:
         """Those that the person chose, date by date from the day before `moment`."""
         if not self.follows_own_times:
             return
         zone = ZoneInfo(self.timezone)
         today = moment.astimezone(zone).date()
-        for days in range(-1, DATES_AHEAD):
+        for days in range(-1, dates_ahead + 1):
             day = today + ONE_DAY * days
             yield from (Slot(instant_of(day, at, zone), day, at) for at in self.times)
 

@@ -1,12 +1,15 @@
 """The shape of a notification and the statements of its lists."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 from django.db import connection
 
+from notifications.forecast import LEAST_HISTORY, NOTICE
+from notifications.models import AlertState
 from notifications.policy import SWITCHES, Audience, Phone
 from zinzino.api.pagination import Listing
 from zinzino.api.renderers import dumps
@@ -87,8 +90,8 @@ def settings_of_phone(user_id: UUID, session_id: UUID) -> tuple[bool, str]:
 # Who is told, locked against deletion in the order of their ids; nobody whose account has ended. By primary
 # keys and push_tokens_living.
 AUDIENCES = """
-SELECT u.id, u.language, u.timezone, u.notification_enabled, to_json(s) AS wishes,
-       (SELECT coalesce(json_agg(json_build_array(t.id, t.local_reminders) ORDER BY t.id), '[]')
+SELECT u.id, u.language, u.timezone, u.notification_enabled, to_json(s)::text,
+       (SELECT coalesce(json_agg(json_build_array(t.id, t.local_reminders) ORDER BY t.id), '[]')::text
           FROM push_tokens t WHERE t.user_id = u.id AND t.ended_at IS NULL) AS phones
   FROM users u JOIN notification_settings s ON s.user_id = u.id
  WHERE u.id = ANY(%s::uuid[]) AND u.is_active AND u.deleted_at IS NULL
@@ -118,8 +121,9 @@ def audiences(user_ids: Collection[UUID]) -> dict[UUID, Audience]:
 
 
 def audience(
-    user_id: UUID, language: str, timezone: str, push_enabled: bool, wishes: dict[str, Any], phones: Any
+    user_id: UUID, language: str, timezone: str, push_enabled: bool, settings: str, phones: str
 ) -> Audience:
+    wishes = orjson.loads(settings)
     return Audience(
         user_id=user_id,
         language=language,
@@ -129,7 +133,7 @@ def audience(
         quiet_start=time.fromisoformat(wishes["quiet_start"]),
         quiet_end=time.fromisoformat(wishes["quiet_end"]),
         switched_off=frozenset(kind for kind, column in SWITCHES.items() if not wishes[column]),
-        phones=tuple(Phone(UUID(phone_id), local) for phone_id, local in phones),
+        phones=tuple(Phone(UUID(phone_id), local) for phone_id, local in orjson.loads(phones)),
     )
 
 
@@ -248,15 +252,15 @@ class ReminderRow(NamedTuple):
     timezone: str
     next_at: datetime | None
     replan_from: datetime | None
-    # Of each active dispenser: id, name, type, plan, version, time zone.
-    dispensers: list[list[Any]]
+    # JSON; of each active dispenser its id, name, type, plan, version, time zone.
+    dispensers: str
 
 
 REMINDER_COLUMNS = """
 SELECT s.user_id, s.reminder_enabled, u.is_active AND u.deleted_at IS NULL, s.reminder_times,
        s.reminder_skip_if_taken, u.timezone, s.next_reminder_at, s.replan_from,
        (SELECT coalesce(json_agg(json_build_array(d.id, d.device_name, d.device_type, d.plan, d.plan_version,
-                                                  d.timezone) ORDER BY d.created_at, d.id), '[]')
+                                                  d.timezone) ORDER BY d.created_at, d.id), '[]')::text
           FROM devices d WHERE d.user_id = s.user_id AND d.is_active)
   FROM notification_settings s JOIN users u ON u.id = s.user_id"""
 
@@ -307,3 +311,97 @@ def phones_to_wake(user_ids: Collection[UUID]) -> list[tuple[UUID, UUID]]:
         cursor.execute(PHONES_TO_WAKE, (list(user_ids),))
         found: list[tuple[UUID, UUID]] = cursor.fetchall()
     return found
+
+
+# What a sample of a level may change.
+LEVEL_COLUMNS = (
+    "severity",
+    "episodes",
+    "low_told_at",
+    "critical_told_at",
+    "full_level",
+    "full_at",
+    "refill_told_at",
+)
+
+
+def upsert_alert_states(states: list[AlertState]) -> None:
+    if states:
+        AlertState.objects.bulk_create(
+            states, update_conflicts=True, unique_fields=("device", "kind"), update_fields=LEVEL_COLUMNS
+        )
+
+
+# A first sample begins the forecast; later ones count when it comes near, which the level before tells too.
+WATCHED = """
+SELECT d.id FROM devices d
+  LEFT JOIN alert_states s ON s.device_id = d.id AND s.kind = 'supplement'
+  LEFT JOIN alert_states b ON b.device_id = d.id AND b.kind = 'battery'
+ WHERE d.id = ANY(%(device_ids)s::uuid[])
+   AND (s.full_at IS NULL OR coalesce(s.severity, b.severity) IS NOT NULL
+        OR coalesce(s.low_told_at, s.critical_told_at, b.low_told_at, b.critical_told_at) IS NOT NULL
+        OR s.refill_told_at IS NULL AND s.full_level > d.supplement_level
+           AND %(now)s - s.full_at >= %(least)s::interval
+           AND (%(now)s - s.full_at) * d.supplement_level
+               <= %(near)s::interval * (s.full_level - d.supplement_level))"""
+
+
+# The level of now may be one sample further than the one that is known.
+NEAR = f"{2 * NOTICE // timedelta(days=1)} days"
+LEAST = f"{LEAST_HISTORY // timedelta(days=1)} days"
+
+
+def watched_devices(device_ids: list[UUID], *, now: datetime) -> set[UUID]:
+    with connection.cursor() as cursor:
+        cursor.execute(WATCHED, {"device_ids": device_ids, "now": now, "near": NEAR, "least": LEAST})
+        return {device_id for (device_id,) in cursor.fetchall()}
+
+
+# Those whose plan has times are looked at when a window closes; by the constraint one_alert_per_kind.
+WATCH_WINDOWS = """
+INSERT INTO alert_states AS a (device_id, kind, episodes, since, next_at)
+SELECT id, 'missed', 0, %(now)s, %(now)s FROM unnest(%(device_ids)s::uuid[]) AS id
+ON CONFLICT (device_id, kind) DO UPDATE SET next_at = excluded.next_at"""
+
+
+def watch_windows(device_ids: Collection[UUID], *, now: datetime) -> None:
+    if not device_ids:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(WATCH_WINDOWS, {"device_ids": list(device_ids), "now": now})
+
+
+# The days around those that are new, so far back that the longest streak that is rewarded fits in, and what
+# was taken in all. By the primary key and intake_days_unseen; the new days are locked and from now on seen.
+NEW_DAYS = """
+WITH fresh AS (
+  SELECT user_id, local_date, unseen FROM intake_days
+   WHERE user_id = %(user_id)s AND unseen > 0 ORDER BY local_date FOR UPDATE),
+seen AS (
+  UPDATE intake_days i SET unseen = 0 FROM fresh f WHERE (i.user_id, i.local_date) = (f.user_id, f.local_date)
+  RETURNING i.local_date)
+SELECT coalesce((SELECT sum(unseen) FROM fresh), 0),
+       (SELECT coalesce(sum(taken), 0) FROM intake_days WHERE user_id = %(user_id)s),
+       (SELECT coalesce(json_agg(json_build_array(i.local_date, i.taken, i.unseen, i.unknown)
+                                 ORDER BY i.local_date), '[]')
+          FROM intake_days i WHERE i.user_id = %(user_id)s AND EXISTS (SELECT FROM fresh)
+           AND i.local_date >= (SELECT min(local_date) FROM fresh) - %(back)s::integer),
+       EXISTS (SELECT FROM push_tokens t
+                WHERE t.user_id = %(user_id)s AND t.local_reminders AND t.ended_at IS NULL)"""
+
+WITH_UNSEEN = "SELECT DISTINCT user_id FROM intake_days WHERE unseen > 0 LIMIT %s"
+
+
+def new_days(user_id: UUID, *, back: int) -> tuple[int, int, list[list[Any]], bool]:
+    """How many doses are new, how many there are, the days as (date, taken, of these new, unknown), and
+    whether a phone of the person reminds by itself."""
+    with connection.cursor() as cursor:
+        cursor.execute(NEW_DAYS, {"user_id": user_id, "back": back})
+        found: tuple[int, int, list[list[Any]], bool] = cursor.fetchone()
+    return found
+
+
+def people_with_new_doses(*, limit: int) -> list[UUID]:
+    with connection.cursor() as cursor:
+        cursor.execute(WITH_UNSEEN, (limit,))
+        return [user_id for (user_id,) in cursor.fetchall()]

@@ -2,13 +2,18 @@
 
 from celery import shared_task
 
-from notifications import outbox, phones, services
+from notifications import achievements, outbox, phones, services
 from zinzino import clock
 
 
 @shared_task(name="notifications.tasks.announce_security_events")
 def announce_security_events() -> int:
     return services.announce_security_events(now=clock.now())
+
+
+@shared_task(name="notifications.tasks.notice_achievements")
+def notice_achievements() -> int:
+    return achievements.sweep(now=clock.now())
 
 
 @shared_task(name="notifications.tasks.send_pushes")

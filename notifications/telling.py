@@ -75,7 +75,7 @@ def tell_all(tellings: Sequence[Telling], *, now: datetime) -> list[Telling]:
     refused = [
         delivery(telling.user_id, telling.kind, policy.switched_off(now), phone_id=None, now=now)
         for telling in reached
-        if telling not in wanted
+        if not audiences[telling.user_id].wants(telling.kind)
     ]
     deliver(deliveries + refused)
     return [rows[row_id] for row_id in made]

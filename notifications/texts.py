@@ -49,6 +49,68 @@ def provider_linked() -> tuple[str, str]:
     )
 
 
+def device_offline() -> tuple[str, str]:
+    return (
+        _("Your dispenser cannot be reached"),
+        _("%(device_name)s has not been heard of for a while. Please check its power and its Wi-Fi."),
+    )
+
+
+def device_still_offline() -> tuple[str, str]:
+    return (
+        _("Your dispenser cannot be reached"),
+        _("%(device_name)s has not been heard of for three days. It keeps no record of doses meanwhile."),
+    )
+
+
+def dose_missed() -> tuple[str, str]:
+    return _("A dose was missed"), _("The dose of %(time)s from %(device_name)s was not taken.")
+
+
+def dose_failed() -> tuple[str, str]:
+    return _("A dose did not come out"), _("%(device_name)s could not pour. You can place your cup again.")
+
+
+def dose_failed_again() -> tuple[str, str]:
+    return (
+        _("A dose did not come out"),
+        _("%(device_name)s has failed again and pours no more until you have looked at it and confirmed that."),
+    )
+
+
+def dose_warning() -> tuple[str, str]:
+    return (
+        _("More was poured than planned"),
+        _("%(device_name)s poured a dose above your limit. Please take no more today."),
+    )
+
+
+def refill_due(count: int) -> tuple[str, str]:
+    return (
+        _("Time to refill"),
+        ngettext(
+            "%(device_name)s will be empty in about %(count)d day.",
+            "%(device_name)s will be empty in about %(count)d days.",
+            count,
+        ),
+    )
+
+
+def first_dose() -> tuple[str, str]:
+    return _("Your first dose"), _("A good start! Every day counts.")
+
+
+def streak(count: int) -> tuple[str, str]:
+    return (
+        ngettext("%(count)d day in a row", "%(count)d days in a row", count),
+        _("You have not missed a day. Keep it up!"),
+    )
+
+
+def doses(count: int) -> tuple[str, str]:
+    return ngettext("%(count)d dose", "%(count)d doses", count), _("Well done, you have come a long way.")
+
+
 def reminder() -> tuple[str, str]:
     return _("Time for your supplement"), _("Your next dose is due.")
 
@@ -91,6 +153,13 @@ TEXTS: dict[str, Callable[[], tuple[str, str]]] = {
     NotificationType.REMINDER: reminder,
     "reminder_of_one": reminder_of_one,
     "device_reset": device_reset,
+    NotificationType.DEVICE_OFFLINE: device_offline,
+    "device_still_offline": device_still_offline,
+    NotificationType.DOSE_MISSED: dose_missed,
+    NotificationType.DOSE_FAILED: dose_failed,
+    "dose_failed_again": dose_failed_again,
+    NotificationType.DOSE_WARNING: dose_warning,
+    "achievement_first_dose": first_dose,
     # Said by pushes only.
     TEST: test,
     PushContent.PRIVATE: private,
@@ -98,4 +167,7 @@ TEXTS: dict[str, Callable[[], tuple[str, str]]] = {
 
 COUNTED: dict[str, Callable[[int], tuple[str, str]]] = {
     "reminder_of_many": reminder_of_many,
+    NotificationType.REFILL_DUE: refill_due,
+    "achievement_streak": streak,
+    "achievement_doses": doses,
 }

@@ -41,6 +41,7 @@ SETTLED = timedelta(minutes=2)
 # Tables that are large, or hold what must not wait for the row to go. The rest goes by foreign key.
 BY_DEVICE = ("event_keys", "decisions", "journal_acks", "dead_letters", "device_commands")
 BY_USER = (
+    "intake_days",
     "push_deliveries",
     "push_tokens",
     "notifications",

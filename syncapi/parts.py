@@ -58,6 +58,7 @@ PARTS = (
     Part("reports", "device_reports", OF_DEVICE, order="d.timestamp"),
     Part("dead_letters", "dead_letters", OF_DEVICE, ("fingerprint",), order="d.received_at"),
     Part("doses", "dispenses", order="d.authorized_at"),
+    Part("intake_days", "intake_days", without=("unseen",), order="d.local_date"),
     Part("dose_days", "dose_days", order="d.local_date"),
     Part("expected_doses", "expected_doses", order="d.first_day"),
     Part("device_days", "device_rollups", order="d.local_date"),

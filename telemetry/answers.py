@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy
 
 from devices import plans
+from notifications import achievements
 from telemetry import log, sql
 from telemetry.models import Action, ActivityLog, Confirmation, Dispense
 from zinzino.api.errors import InvalidFields, SyncConflict
@@ -51,6 +52,7 @@ def resolve(activity_id: UUID, user_id: UUID, outcome: Dispense.Outcome, *, now:
         raise AnsweredOtherwise(answered=dose.resolved_as)
     if dose.resolved_as is None:
         answer(dose, line, outcome, now=now)
+        achievements.doses_changed(user_id, now=now)
 
 
 def answer(dose: Dispense, line: ActivityLog, outcome: Dispense.Outcome, *, now: datetime) -> None:

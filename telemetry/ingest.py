@@ -13,7 +13,7 @@ from django.db import transaction
 
 from devices import plans
 from devices.credentials import DeviceCaller
-from telemetry import dispensing, family, outcomes, settlement, sql
+from telemetry import aftermath, dispensing, family, outcomes, settlement, sql
 from telemetry.models import Dispense, TimeQuality
 from telemetry.outcomes import Outcome, Report
 from telemetry.presence import shown_at, silent_at
@@ -109,3 +109,4 @@ def unasked_dose(
     )
     if not result.counts and sql.released_on_day_of(known_id) >= outcomes.RELEASED_A_DAY:
         Dispense.objects.filter(pk=known_id).update(is_fault=True)
+    aftermath.of_report(device.user_id, device.id, known_id, result, exceeded=exceeded, now=now)

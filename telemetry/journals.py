@@ -188,12 +188,12 @@ def refill_row(tally: Tally, happened: Happened) -> tuple[Any, ...]:
 def observe_levels(tallies: Sequence[Tally], *, now: datetime) -> None:
     """Tell of low levels. Of most dispensers there is nothing to tell, and nothing is asked."""
     reporting = {tally.device.id: tally for tally in tallies if tally.levels}
-    watched = notifications.watched(reporting) if reporting else set()
+    watched = notifications.watched(reporting, now=now) if reporting else set()
     telling = [
         device_id
         for device_id, tally in reporting.items()
         if device_id in watched
-        or any(notifications.is_low(each.battery, each.supplement) for each in tally.levels)
+        or notifications.matters([(each.battery, each.supplement) for each in tally.levels], before=tally.device)
     ]
     for device in Device.objects.filter(pk__in=telling).order_by("user_id", "pk"):
         for levels in reporting[device.pk].levels:
@@ -214,7 +214,8 @@ def observe(device: Device, levels: Levels, *, now: datetime) -> None:
 def take_doses(tallies: Sequence[Tally], *, now: datetime) -> dict[int, Rejected]:
     """One after the other, the oldest first: each counts for those after it. Answers what is refused, by event."""
     refused = {}
-    for tally in tallies:
+    # By people: their days of intake are locked in this order, whichever of their dispensers report.
+    for tally in sorted(tallies, key=lambda each: (each.device.user_id, each.device.id)):
         for each in tally.doses:
             try:
                 ingest.dose(tally.device, each.event.data, each.at, each.quality, now)

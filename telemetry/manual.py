@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from devices.models import Device
+from notifications import achievements
 from notifications import services as notifications
 from notifications.models import AlertKind
 from telemetry import entries, entry_sql, household, log, presence
@@ -85,6 +86,8 @@ def record(user_id: UUID, said: Sequence[Entry], *, timezone: str, now: datetime
             follow(entry, at=row.timestamp, now=now)
         else:
             results.append(met(user_id, entry, row, known))
+    if any(fresh[row_id].dispense_id for row_id in created):
+        achievements.doses_changed(user_id, now=now)
     return results
 
 
@@ -200,6 +203,7 @@ def edit(activity_id: UUID, user_id: UUID, *, timezone: str, now: datetime, **sa
     known_dose = line.metadata.get("dispense_id")
     rewrite(line, line_of(after, supply, id=line.id, at=at, local_date=local_date, dispense_id=known_dose))
     follow(after, at=at, now=now)
+    achievements.doses_changed(user_id, now=now)
 
 
 @transaction.atomic

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import transaction
 
 from devices.models import Device
+from notifications import offline
 from notifications import services as notifications
 from notifications.models import AlertKind, NotificationType
 from telemetry.models import Action, ActivityLog
@@ -86,11 +87,16 @@ LOGGED_AS = {
 
 
 def log_low_level(device: Device, kind: NotificationType, *, now: datetime) -> None:
+    if kind in LOGGED_AS:
+        log_line(device, LOGGED_AS[kind], now=now)
+
+
+def log_line(device: Device, action: Action, *, now: datetime) -> None:
     ActivityLog.objects.create(
         id=uuid7(now),
         user_id=device.user_id,
         device_id=device.pk,
-        action=LOGGED_AS[kind],
+        action=action,
         local_date=device.dose_plan.local_date(now),
         timestamp=now,
     )
@@ -107,6 +113,12 @@ def sweep(*, now: datetime, limit: int = 1000) -> int:
             ids = [device.pk for device in theirs.only("pk")]
             gone += Device.objects.filter(pk__in=ids).update(is_connected=False, updated_at=now)
     return gone
+
+
+def log_presence(change: offline.Change, *, now: datetime) -> None:
+    """A line of the log, for those episodes only that a person would notice (api.md 6)."""
+    action = Action.DEVICE_CONNECTED if change.is_back else Action.DEVICE_DISCONNECTED
+    log_line(change.device, action, now=now)
 
 
 def silent_at(now: datetime) -> datetime:

@@ -10,7 +10,8 @@ from django.utils.translation import gettext, gettext_lazy
 from devices import plans
 from devices.credentials import DeviceCaller
 from devices.models import Device
-from telemetry import family, outcomes, sql
+from notifications import achievements
+from telemetry import aftermath, family, outcomes, sql
 from telemetry.events import event_key
 from telemetry.models import ActivityLog, Dispense
 from telemetry.outcomes import Report, Settlement
@@ -107,6 +108,7 @@ def settle(
         shown_at=shown_at(of.last_seen, now),
         **log_columns(dose, report, result),
     )
+    aftermath.of_report(dose.user_id, dose.device_id, dose.pk, result, now=now)
 
 
 def log_columns(dose: Dispense, report: Report, result: Settlement) -> dict[str, Any]:
@@ -140,6 +142,7 @@ def close_overdue(device_id: UUID, *, now: datetime) -> bool:
     status, confirmation = outcomes.OVERDUE[Dispense.Protocol(dose.protocol)]
     Dispense.objects.filter(pk=dose.pk).update(status=status, finished_at=now)
     ActivityLog.objects.filter(pk=dose.activity_id, timestamp=dose.authorized_at).update(confirmation=confirmation)
+    achievements.doses_changed(dose.user_id, now=now)
     return True
 
 

@@ -1,9 +1,11 @@
 """Jobs of this app; beat runs each of them often, and each is safe on any number of workers."""
 
+from functools import partial
+
 from celery import shared_task
 
 from devices import commands
-from notifications import reminders
+from notifications import missed, offline, reminders
 from telemetry import intake, partitions, presence, removal, retention, settlement
 from zinzino import clock
 
@@ -26,6 +28,17 @@ def send_reminders() -> int:
 @shared_task(name="telemetry.tasks.sweep_commands")
 def sweep_commands() -> int:
     return commands.sweep(now=clock.now())
+
+
+@shared_task(name="telemetry.tasks.notice_silence")
+def notice_silence() -> int:
+    now = clock.now()
+    return offline.sweep(now=now, doses=intake.doses_since, noticed=partial(presence.log_presence, now=now))
+
+
+@shared_task(name="telemetry.tasks.notice_missed_doses")
+def notice_missed_doses() -> int:
+    return missed.sweep(now=clock.now(), doses=intake.doses_since)
 
 
 @shared_task(name="telemetry.tasks.ensure_partitions")

@@ -109,7 +109,8 @@ def test_a_wrong_field_of_a_request_is_named_and_nothing_is_poured(kitchen: Unit
 
 def test_a_confirmed_dose(kitchen: Unit, poured: dict[str, Any], statements: make.Statements) -> None:
     finished = NOON + timedelta(seconds=9)
-    with time_machine.travel(NOON + timedelta(seconds=10), tick=False), statements(7):
+    # Three of them tell the person of the first dose.
+    with time_machine.travel(NOON + timedelta(seconds=10), tick=False), statements(11):
         answer = kitchen.confirm(
             poured["dispense_id"], "dispensed", amount=5, unit="ml", finished_at=clock.iso(finished)
         )

@@ -65,7 +65,7 @@ def test_a_dose_by_hand_has_the_plans_amount_and_counts(
     alice: Phone, kitchen: Unit, statements: make.Statements
 ) -> None:
     alice.get("/profile")
-    with statements(4):
+    with statements(8):  # three of them tell her of her first dose
         response = dose(alice, device_id=str(kitchen.id), metadata={"note": "kahvaltı"})
     assert response.status_code == 201
     row = response.data
@@ -428,10 +428,10 @@ def test_a_batch_takes_each_entry_for_itself(
     assert level(kitchen) == 60
 
     alice.get("/profile")
-    with statements(3):
+    with statements(7):  # three of them tell her of a hundred doses
         many = alice.post("/activities/batch", {"activities": [entry | {"dose_amount": "1ml"}] * 100})
     assert [each["status"] for each in many.data["results"]] == ["created"] * 100
-    with statements(4):  # and what is usual, for a supplement that no dispenser of hers holds
+    with statements(5):  # and what is usual, for a supplement that no dispenser of hers holds
         many = alice.post("/activities/batch", {"activities": [entry | {"supplement": "vitamin_d"}] * 100})
     assert [each["status"] for each in many.data["results"]] == ["created"] * 100
 

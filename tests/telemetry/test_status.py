@@ -14,7 +14,7 @@ from zinzino import clock
 
 
 def test_a_report_answers_the_documented_shape(kitchen: Unit, statements: make.Statements) -> None:
-    kitchen.status()
+    kitchen.status(battery_level=90, supplement_level=90)
     report: dict[str, Any] = {
         "battery_level": 82,
         "supplement_level": 65,

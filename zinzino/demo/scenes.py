@@ -185,10 +185,11 @@ def low_level(home: Household) -> None:
         home.told.append(severity)
         answer = home.kitchen.status(supplement_level=level - 1, battery_level=home.dice.randint(30, 60))
         home.book.expect("and not told again while it stays low", answer, notifications_sent=[])
-    answer = home.old_phone.get("/notifications")
+    answer = home.old_phone.get("/notifications?type=low_supplement")
     severities = [row["metadata"].get("severity") for row in answer.rows("notifications")]
     home.book.agree("the list shows both, newest first", home.told[::-1], severities)
-    home.book.expect("and both unread", answer, unread_count=len(home.told))
+    count = home.old_phone.get("/notifications/unread-count")
+    home.book.expect("and both unread", count, by_type__low_supplement=len(home.told))
 
 
 def duplicate_event(home: Household) -> None:
@@ -241,7 +242,9 @@ def back_online(home: Household) -> None:
     logged = home.phone.copy.of("activity_logs", action="dose_dispensed")
     allowed = {name for each in home.dispensers for name in each.poured.keys() | each.missed}
     home.book.agree("every dose is there", sorted(allowed), sorted(dispense_ids(logged)))
-    home.book.agree("both warnings are there", len(home.told), len(home.phone.copy.of("notifications")))
+    home.book.agree(
+        "both warnings are there", len(home.told), len(home.phone.copy.of("notifications", type="low_supplement"))
+    )
     states = {row["device_id"]: row["cup_placed"] for row in home.phone.copy.of("states")}
     home.book.agree("and every cup", {each.id: each.placed for each in home.dispensers}, states)
     again = home.phone.sync()
@@ -251,7 +254,7 @@ def back_online(home: Household) -> None:
 
 def read_on_the_train(home: Household) -> None:
     """A notification is read without a network; the server hears of it later."""
-    unread = home.phone.copy.of("notifications", is_read=False)
+    unread = home.phone.copy.of("notifications", is_read=False, type="low_supplement")
     if not unread:
         return  # the scenes before have said so
     chosen = home.dice.choice(unread)["id"]
@@ -267,7 +270,8 @@ def read_on_the_train(home: Household) -> None:
     shown = [(row["id"], row["read_at"]) for row in rows]
     home.book.agree("and keeps the time of the first", [(chosen, read_at)], shown)
     count = home.phone.get("/notifications/unread-count")
-    home.book.expect("one less is unread", count, unread_count=len(home.told) - 1)
+    unread_now = (count.field("by_type") or {}).get("low_supplement", 0)
+    home.book.agree("one less is unread", len(home.told) - 1, unread_now)
 
 
 def refreshed_tokens(home: Household) -> None:
