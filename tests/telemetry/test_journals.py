@@ -251,6 +251,8 @@ KINDS = st.one_of(
 HISTORY = st.lists(st.tuples(st.integers(0, 2), KINDS, st.integers(0, 200)), min_size=1, max_size=14)
 # Columns that hold a random id or refer to one.
 RANDOM = {"id", "activity_id", "decision_id", "link", "dedupe_key"}
+# Of failures on one day those that are heard of last are the fault; how many they are does not depend on it.
+LEFT_OUT = RANDOM | {"metadata", "is_fault"}
 
 
 def outcome_of(
@@ -291,10 +293,11 @@ def contents(names: dict[str, str]) -> dict[str, list[Any]]:
         # Which of two doses was the one too many hangs on which was heard of first.
         listed = model.objects.exclude(type="dose_warning") if model is Notification else model.objects.all()
         rows = [
-            sorted((name, named(value, names)) for name, value in row.items() if name not in RANDOM | {"metadata"})
+            sorted((name, named(value, names)) for name, value in row.items() if name not in LEFT_OUT)
             for row in listed.values()
         ]
         found[model.__name__] = sorted(map(repr, rows))
+    found["faults"] = [str(Dispense.objects.filter(is_fault=True).count())]
     found["days"] = sorted(
         map(
             repr,
