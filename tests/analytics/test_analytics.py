@@ -193,6 +193,7 @@ def test_a_dispenser_of_today_has_no_forecast(alice: Phone) -> None:
 
 
 def test_how_soon_a_reminder_is_answered(alice: Phone, month: Unit) -> None:
+    Notification.objects.filter(type="achievement").delete()
     for days, before, is_read in ((3, 30, True), (2, 90, False)):
         Notification.objects.create(
             id=uuid4(),

@@ -55,8 +55,11 @@ def test_the_history_shows_in_every_list(db: None) -> None:
     details = phone.get(f"/devices/{bedroom['id']}").data
     assert details["statistics"] == {"daily_average": 0.9, "weekly_total": 6, "monthly_total": 14}
     shown = phone.get("/notifications").data
-    assert [row["type"] for row in shown["notifications"]] == ["low_supplement", "low_battery"]
-    assert shown["unread_count"] == 1
+    types = [row["type"] for row in shown["notifications"]]
+    assert [each for each in types if each != "achievement"] == ["low_supplement", "low_battery"]
+    codes = {row["metadata"]["code"] for row in shown["notifications"] if row["type"] == "achievement"}
+    assert codes == {"first_dose", "streak_7"}
+    assert phone.get("/notifications/unread-count").data["by_type"]["low_supplement"] == 1
     history = phone.get(f"/devices/{kitchen['id']}/history").data["activities"]
     assert {row["confirmation"] for row in history if row["action"] == "dose_dispensed"} == {"assumed"}
     full = phone.post("/sync/full", {}).data

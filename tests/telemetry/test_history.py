@@ -21,6 +21,7 @@ def logged(alice: Phone, kitchen: Unit) -> list[str]:
             action="dose_dispensed",
             dose_amount="5ml",
             triggered_by="automatic",
+            confirmation="device",
             local_date=(START + timedelta(days=day)).date(),
             timestamp=START + timedelta(days=day),
         )

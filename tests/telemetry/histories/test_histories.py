@@ -22,7 +22,7 @@ LONG = settings(HISTORIES, max_examples=3000, stateful_step_count=50)
 # The same every time, and no search for a smaller one: that it fails is what is asked.
 CONTROL = settings(
     HISTORIES,
-    max_examples=1000,
+    max_examples=5000,
     derandomize=True,
     database=None,
     phases=[Phase.generate],
