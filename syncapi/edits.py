@@ -1,7 +1,7 @@
 """What each kind of offline write may do, and by which service: the same ones that the REST routes call."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -82,6 +82,8 @@ class Pusher:
     last_sync: datetime | None
     known_since: datetime
     now: datetime
+    # What this push has deleted so far: the log hears of it only when all changes are made.
+    deleted: set[tuple[str, UUID]] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +246,7 @@ def conflict_with(change: Change, kind: str, object_id: UUID, type: str) -> Effe
 def gone(pusher: Pusher, kind: str, object_id: UUID) -> bool:
     """Whether the person had it, and it is deleted."""
     op, _stamps = sql.history(pusher.user_id, kind, object_id) or ("", {})
-    return op == "D"
+    return op == "D" or (kind, object_id) in pusher.deleted
 
 
 def required(change: Change) -> UUID:
@@ -346,6 +348,7 @@ def deleted(pusher: Pusher, change: Change, kind: str, remove: Callable[[UUID], 
         if not gone(pusher, kind, object_id):
             raise
         return Effect(change.entity, (kind, object_id), "noop")
+    pusher.deleted.add((kind, object_id))
     return Effect(change.entity, (kind, object_id))
 
 
