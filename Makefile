@@ -50,7 +50,8 @@ bench: packages ## the measurements
 RANDOM_KEY = $$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))')
 AS_PRODUCTION = ENVIRONMENT=production SECRET_KEY="$(RANDOM_KEY)" JWT_SIGNING_KEY="$(RANDOM_KEY)" \
 	DATABASE_URL=postgres://lint@localhost/lint REDIS_URL=redis://localhost/0 TRUSTED_PROXY_COUNT=1 \
-	ALLOWED_HOSTS=api.zinzino.example PUBLIC_URL=https://api.zinzino.example DEVICE_CLAIM_MODE=code
+	ALLOWED_HOSTS=api.zinzino.example PUBLIC_URL=https://api.zinzino.example DEVICE_CLAIM_MODE=code \
+	EMAIL_URL=smtp+tls://mail.zinzino.example:587
 
 lint: dev-packages ## format, types, imports, migrations, settings, API document
 	$(BIN)/ruff format --check .

@@ -23,6 +23,7 @@ PRODUCTION = STRONG | {
     "ALLOWED_HOSTS": "api.zinzino.example",
     "PUBLIC_URL": "https://api.zinzino.example",
     "DEVICE_CLAIM_MODE": "code",
+    "EMAIL_URL": "smtp+tls://zinzino:p%40ss@mail.internal:587",
     "TRUSTED_PROXY_COUNT": "1",
 }
 
@@ -86,6 +87,8 @@ def test_a_key_of_apple_s_may_come_on_one_line_or_in_a_file(tmp_path: Path) -> N
     [
         ({"ALLOWED_HOSTS": "*"}, "zinzino.W002"),
         ({"DEVICE_CLAIM_MODE": "open"}, "zinzino.W007"),
+        ({"EMAIL_URL": ""}, "zinzino.W008"),
+        ({"EMAIL_URL": "mail.internal:587"}, "EMAIL_URL is not an address"),
         ({"DEVICE_CLAIM_MODE": "locked"}, "not one of open, registry, code"),
         ({"MEDIA_S3_BUCKET": "pictures"}, "MEDIA_PUBLIC_URL is missing"),
         ({"PUBLIC_URL": "http://api.zinzino.example"}, "zinzino.W003"),
@@ -113,6 +116,13 @@ def test_what_is_wrong_is_named(change: dict[str, str], complaint: str, tmp_path
     done = manage(PRODUCTION | change, tmp_path, "check", "--deploy", "--fail-level", "WARNING")
     assert done.returncode != 0
     assert complaint in done.stderr
+
+
+def test_the_mail_server_is_one_address(tmp_path: Path) -> None:
+    names = "HOST PORT HOST_USER HOST_PASSWORD USE_TLS USE_SSL TIMEOUT"
+    show = f"from django.conf import settings; print([getattr(settings, 'EMAIL_' + n) for n in '{names}'.split()])"
+    done = manage(PRODUCTION, tmp_path, "shell", "--no-imports", "-c", show)
+    assert done.stdout.strip() == "['mail.internal', 587, 'zinzino', 'p@ss', True, False, 10]"
 
 
 def test_production_does_not_guess_the_number_of_proxies(tmp_path: Path) -> None:

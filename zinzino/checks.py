@@ -87,3 +87,9 @@ def deployment_faults() -> Iterator[tuple[int, bool, str, str]]:
         "DEVICE_CLAIM_MODE is open: who knows a serial number and a MAC address can add a stranger's dispenser.",
         "Import the units and set it to registry or, better, code.",
     )
+    yield (
+        8,
+        settings.EMAIL_BACKEND.endswith("smtp.EmailBackend") and settings.EMAIL_HOST == "localhost",
+        "EMAIL_URL is missing: mails go to port 25 of this very machine.",
+        "Set it to your mail server, such as smtp+tls://user:password@mail.example.com:587.",
+    )

@@ -39,6 +39,16 @@ class Env(FileAwareEnv):
             raise refused(name, "is not an address such as redis://127.0.0.1:6379/0")
         return address
 
+    def mail_server(self, name: str) -> dict[str, Any]:
+        """Django's EMAIL_* settings from an address such as `smtp+tls://user:password@host:587`, or none."""
+        address: str = self.str(name, default="")
+        if not address:
+            return {}
+        if not re.match(r"smtp(\+tls|\+ssl)?://[^\s/]+", address):
+            raise refused(name, "is not an address such as smtp+tls://user:password@host:587")
+        parsed = self.email_url_config(address)
+        return {key: value for key, value in parsed.items() if value and key != "EMAIL_BACKEND"}
+
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
         try:
             value = self.int(name, default=default)

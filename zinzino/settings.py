@@ -203,7 +203,7 @@ TEMPLATES = [
 ]
 STATIC_URL = "static/"
 # Outside production the files are served from where the packages keep them.
-STATIC_ROOT = DATA_DIR / "static" if PRODUCTION else None
+STATIC_ROOT = Path(env.str("STATIC_DIR", default=str(DATA_DIR / "static"))) if PRODUCTION else None
 WHITENOISE_USE_FINDERS = not PRODUCTION
 
 # ------------------------------------------------------------------------------- pictures, exports
@@ -251,6 +251,10 @@ EMAIL_BACKEND = env.str(
     else "django.core.mail.backends.filebased.EmailBackend",
 )
 EMAIL_FILE_PATH = DATA_DIR / "mail"
+# EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_USE_TLS or EMAIL_USE_SSL.
+globals().update(env.mail_server("EMAIL_URL"))
+# A server that does not answer holds a worker no longer than this.
+EMAIL_TIMEOUT = 10
 MAIL_DOMAIN = urlsplit(PUBLIC_URL).hostname or "localhost"
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Zinzino <no-reply@zinzino.example>")
 
