@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class Late(AppConfig):
+    name = "tests.operations.late"
+    label = "late"
