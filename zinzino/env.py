@@ -46,7 +46,7 @@ class Env(FileAwareEnv):
             return {}
         if not re.match(r"smtp(\+tls|\+ssl)?://[^\s/]+", address):
             raise refused(name, "is not an address such as smtp+tls://user:password@host:587")
-        parsed = self.email_url_config(address)
+        parsed: dict[str, Any] = self.email_url_config(address)  # type: ignore[no-untyped-call]
         return {key: value for key, value in parsed.items() if value and key != "EMAIL_BACKEND"}
 
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
