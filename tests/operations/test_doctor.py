@@ -1,0 +1,153 @@
+"""The doctor: what is well is told, and each fault is found."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.core.management import CommandError, call_command
+from django.db import connection
+from pytest_django import Settings
+
+from notifications.models import PushDelivery, PushRoute
+from syncapi import doctor
+from telemetry import safety
+from telemetry.models import SafetyStop
+from tests import make
+from tests.clients import Phone
+from zinzino import clock
+from zinzino.ids import uuid7
+from zinzino.redis_client import client
+from zinzino.tasks import heartbeat
+
+pytestmark = pytest.mark.django_db
+
+
+def looked() -> dict[str, tuple[str, str]]:
+    out = StringIO()
+    with suppress(CommandError):
+        call_command("doctor", "--json", stdout=out)
+    return {part: (each["verdict"], each["text"]) for part, each in json.loads(out.getvalue()).items()}
+
+
+@pytest.fixture
+def healthy(settings: Settings, tmp_path: Path) -> None:
+    heartbeat()
+    call_command("partitions", stdout=StringIO())
+
+
+@pytest.mark.usefixtures("healthy")
+def test_what_works_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(doctor.LOOKS, "mqtt broker", lambda: "listens")
+    assert {part: verdict for part, (verdict, _) in looked().items() if verdict != "ok"} == {}
+    out = StringIO()
+    call_command("doctor", stdout=out)
+    assert all(part in out.getvalue() for part in doctor.LOOKS)
+
+
+@pytest.mark.usefixtures("healthy")
+def test_it_leaves_nothing_in_the_storage(settings: Settings) -> None:
+    looked()
+    assert list(Path(settings.MEDIA_ROOT).glob("doctor/*")) == []
+
+
+def no_beat() -> None:
+    client().flushdb()
+
+
+def late_push() -> None:
+    alice = Phone(make.person("alice@example.com"))
+    late = clock.now() - timedelta(minutes=5)
+    PushDelivery.objects.create(
+        id=uuid7(late),
+        user=alice.user,
+        kind="test",
+        status="queued",
+        created_at=late,
+        next_attempt_at=late,
+        expires_at=late + timedelta(hours=1),
+    )
+
+
+def refusing_route() -> None:
+    until = clock.now() + timedelta(minutes=1)
+    PushRoute.objects.update_or_create(
+        name="fcm", defaults={"failures": 3, "open_until": until, "detail": "UNAUTHENTICATED"}
+    )
+
+
+def missing_trigger() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE devices DISABLE TRIGGER USER")
+
+
+def stopped() -> None:
+    safety.order(SafetyStop.Scope.ALL, "", reason="Look", until=None, by="ops", now=clock.now())
+
+
+def lost_partition() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT max(relname) FROM pg_class WHERE relname ~ '^device_states_[0-9p_]+$'")
+        cursor.execute(f"DROP TABLE {cursor.fetchone()[0]}")
+
+
+def unapplied() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'sessions'")
+
+
+@pytest.mark.usefixtures("healthy")
+@pytest.mark.parametrize(
+    ("happens", "part", "verdict", "says"),
+    [
+        (no_beat, "jobs", "fault", "No job has run"),
+        (late_push, "pushes", "warning", "waits for 30"),
+        (refusing_route, "pushes", "warning", "fcm refuses: UNAUTHENTICATED"),
+        (missing_trigger, "sync capture", "fault", "Phones do not hear of everything"),
+        (stopped, "safety stops", "warning", "all"),
+        (lost_partition, "partitions", "warning", "missing: device_states_"),
+        (unapplied, "migrations", "fault", "1 are not applied (sessions."),
+    ],
+)
+def test_what_is_wrong_is_found(happens: Callable[[], None], part: str, verdict: str, says: str) -> None:
+    happens()
+    found = looked()
+    assert found[part][0] == verdict
+    assert says in found[part][1]
+
+
+@pytest.mark.usefixtures("healthy")
+def test_servers_that_are_away_are_faults_and_the_others_are_looked_at(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+    settings.MQTT_HOST, settings.MQTT_PORT = "127.0.0.1", 9
+    away = redis.Redis(host="127.0.0.1", port=9)
+    monkeypatch.setattr(doctor, "client", lambda: away)
+    settings.MEDIA_ROOT = "/proc/1/nowhere"
+    found = looked()
+    faults = {part for part, (verdict, _) in found.items() if verdict == "fault"}
+    assert faults == {"valkey", "storage", "mail", "mqtt broker"}
+    assert found["database"][0] == "ok"
+    with pytest.raises(CommandError, match="Not well: valkey, storage, mail, mqtt broker") as end:
+        call_command("doctor", stdout=StringIO())
+    assert end.value.returncode == 1
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_valkey_that_forgets_jobs_is_a_warning() -> None:
+    before: Any = client().config_get("maxmemory-policy")
+    client().config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        assert looked()["valkey"] == (
+            "warning",
+            "maxmemory-policy is allkeys-lru: jobs would be lost without a word; set noeviction.",
+        )
+    finally:
+        client().config_set("maxmemory-policy", before["maxmemory-policy"])
