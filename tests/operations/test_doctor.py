@@ -36,7 +36,7 @@ def looked() -> dict[str, tuple[str, str]]:
 
 
 @pytest.fixture
-def healthy(settings: Settings, tmp_path: Path) -> None:
+def healthy() -> None:
     heartbeat()
     call_command("partitions", stdout=StringIO())
 

@@ -1,6 +1,6 @@
 """Look whether everything is well."""
 
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import CommandError
 from rich.console import Console
@@ -28,7 +28,7 @@ class Command(OperatorCommand):
         if options["json"]:
             self.report({each.part: {"verdict": each.verdict, "text": each.text} for each in found}, as_json=True)
         else:
-            Console(file=self.stdout).print(shown(found))
+            Console(file=cast("IO[str]", self.stdout)).print(shown(found))
         if faults := [each.part for each in found if each.verdict is Verdict.FAULT]:
             raise CommandError(f"Not well: {', '.join(faults)}.", returncode=1)
 
