@@ -270,9 +270,7 @@ def test_an_edit_of_what_was_deleted_is_told(alice: Phone, phone: Outbox, kitche
     assert conflict["server_version"] == clock.iso(SyncChange.objects.get(kind="device").ts)
 
 
-def test_an_edit_of_what_the_same_push_deletes_is_told(
-    phone: Outbox, kitchen: Unit, told: Notification
-) -> None:
+def test_an_edit_of_what_the_same_push_deletes_is_told(phone: Outbox, kitchen: Unit, told: Notification) -> None:
     """The log hears of a deletion only at the end of a push."""
     note = str(uuid.uuid4())
     data = phone.push(
@@ -284,7 +282,13 @@ def test_an_edit_of_what_the_same_push_deletes_is_told(
         change("activity_log", "delete", note),
         change("activity_log", "update", note, metadata={"text": "two"}),
     )
-    assert [applied["status"] for applied in data["applied"]] == ["applied", "applied", "noop", "applied", "applied"]
+    assert [applied["status"] for applied in data["applied"]] == [
+        "applied",
+        "applied",
+        "noop",
+        "applied",
+        "applied",
+    ]
     assert [(each["entity"], each["type"]) for each in data["conflicts"]] == [
         ("device", "deleted_on_server"),
         ("activity_log", "deleted_on_server"),
