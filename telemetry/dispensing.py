@@ -60,6 +60,11 @@ class Limits:
     def with_dose(self, dose: Dose) -> "Limits":
         return replace(self, doses=(dose, *self.doses))
 
+    def without_dose(self, at: datetime) -> "Limits":
+        """As if one dose of that moment were not there."""
+        own = next((dose for dose in self.doses if dose.at == at), None)
+        return replace(self, doses=[dose for dose in self.doses if dose is not own])
+
     def doses_on_day_of(self, now: datetime) -> list[Dose]:
         return [dose for dose in self.doses if self.plan.local_date(dose.at) == self.plan.local_date(now)]
 
@@ -249,9 +254,14 @@ def next_dose_at(limits: Limits, *, now: datetime) -> datetime | None:
     or of a local day, or where a window opens, so that only those moments need a look.
     """
     for moment in sorted({edge for edge in _edges(limits, now) if edge >= now}):
-        if all(_judged(check(limits, moment))[0] for check in LIMITS.values()):
+        if allows(limits, at=moment):
             return moment
     return None
+
+
+def allows(limits: Limits, *, at: datetime) -> bool:
+    """Whether nothing but the dispenser itself could refuse a dose at that moment."""
+    return all(_judged(check(limits, at))[0] for check in LIMITS.values())
 
 
 # A day that a zone leaves out, or two: limits of a day loosen within this many.

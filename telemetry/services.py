@@ -192,15 +192,12 @@ def answered(situation: Situation, cup: Cup, verdict: Verdict, dispense_id: UUID
 
 
 def recorded_answer(situation: Situation, recorded: dict[str, Any], *, cup_placed: bool) -> Answer:
-    """The answer that was given before. A yes is repeated only while it is good: until it expires,
-    before any later event of its device, to a device that is still in use and says its cup stands
-    (api.md 4)."""
+    """The answer that was given before. A yes is repeated only while it is good (api.md 4)."""
     device, now = situation.device, situation.now
     dispense_id = recorded["dispense_id"] and UUID(recorded["dispense_id"])
-    expires_at = clock.from_epoch_ms(recorded["authorized_ms"]) + dispensing.VALID_FOR if dispense_id else None
-    in_time = expires_at is not None and now < expires_at
-    unchanged = recorded["event_count"] == device.event_count and device.is_active and not situation.limits.stops
-    good = in_time and unchanged and cup_placed
+    allowed_at = clock.from_epoch_ms(recorded["authorized_ms"]) if dispense_id else None
+    expires_at = allowed_at + dispensing.VALID_FOR if allowed_at else None
+    good = cup_placed and allowed_at is not None and is_still_good(situation, recorded, allowed_at)
     return Answer(
         device_id=device.id,
         cup=cup_of(device),
@@ -211,3 +208,12 @@ def recorded_answer(situation: Situation, recorded: dict[str, Any], *, cup_place
         expires_at=expires_at if good else None,
         next_dose_at=dispensing.next_dose_at(situation.limits, now=now),
     )
+
+
+def is_still_good(situation: Situation, recorded: dict[str, Any], allowed_at: datetime) -> bool:
+    """Whether a recorded yes may be repeated: until it expires, before any later event of its device, and only
+    while it would be given again. A dose of the family that was heard of since, a pause or a stop end it."""
+    device, limits = situation.device, situation.limits
+    in_time = situation.now < allowed_at + dispensing.VALID_FOR
+    unchanged = recorded["event_count"] == device.event_count and device.is_active
+    return in_time and unchanged and dispensing.allows(limits.without_dose(allowed_at), at=allowed_at)

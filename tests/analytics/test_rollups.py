@@ -1,6 +1,7 @@
 """Whatever happens to a household, the roll-ups say what the raw rows say."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -119,6 +120,7 @@ class Counted(Household):
         about: dict[str, Any] = {"user_id": self.diary.user_id, "timezone": "Europe/Berlin"}
         if change == "deleted":
             manual.delete(entry.id, **about)
+            self.world.heard_of.discard(entry.id)
             return
         at = self.world.now - timedelta(hours=hours)
         said = (
@@ -127,6 +129,9 @@ class Counted(Household):
             else {"device_id": self.units[0].caller.id, "dose_amount": "5ml"}
         )
         manual.edit(entry.id, **about, now=self.world.now, **said)
+        if change == "moved":
+            pours = self.world.pours
+            pours[:] = [replace(each, authorized_at=at) if each.dispense_id == entry.id else each for each in pours]
 
     @precondition(lambda self: hasattr(self, "world"))
     @rule(place=st.integers(0, 9), outcome=st.sampled_from(Dispense.Outcome))

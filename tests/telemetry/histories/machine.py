@@ -30,7 +30,7 @@ STARTS = [
 ]
 ZONES = st.sampled_from(["Europe/Istanbul", "Europe/Berlin", "America/Los_Angeles", "Pacific/Auckland"])
 SKEWS = st.sampled_from(
-    [timedelta(0), timedelta(0), timedelta(minutes=4), timedelta(minutes=-4), timedelta(hours=-3)]
+    [timedelta(0), timedelta(seconds=-40), timedelta(minutes=4), timedelta(minutes=-4), timedelta(hours=-3)]
 )
 
 
@@ -83,6 +83,10 @@ class Household(RuleBasedStateMachine):
     def a_cup_is_removed(self, unit: int, fate: Fate) -> None:
         self.units[unit].remove(fate)
 
+    @rule(unit=st.integers(0, 1))
+    def a_cup_is_removed_offline(self, unit: int) -> None:
+        self.units[unit].remove_unheard()
+
     @rule(unit=st.integers(0, 1), fate=FATES, carry=st.booleans())
     def it_asks(self, unit: int, fate: Fate, carry: bool) -> None:
         self.units[unit].ask(fate, carry=carry)
@@ -118,8 +122,9 @@ class Household(RuleBasedStateMachine):
 
     @rule(unit=UNITS, minutes_ago=st.integers(0, 600))
     def somebody_takes_a_dose_by_hand(self, unit: int, minutes_ago: int) -> None:
-        """It counts from its own time on, but never undoes what was poured before it was told."""
-        caller, at = self.units[unit].caller, self.world.now - timedelta(minutes=minutes_ago)
+        """It counts from its own time on, but recalls no yes that has arrived."""
+        one, at = self.units[unit], self.world.now - timedelta(minutes=minutes_ago)
+        caller = one.caller
         taken = manual.create(
             caller.user_id,
             timezone="Europe/Istanbul",
@@ -129,7 +134,7 @@ class Household(RuleBasedStateMachine):
             timestamp=at,
         )
         plan = family_plan(caller, self.world.now)
-        self.world.pours.append(Pour(caller.id, at, taken.id, plan, unasked=True, by_hand=True))
+        self.world.pours.append(Pour(caller.id, one.family, at, taken.id, plan, unasked=True, by_hand=True))
         self.world.heard_of.add(taken.id)
 
     @rule()
@@ -158,9 +163,10 @@ class Household(RuleBasedStateMachine):
         self.judged = len(self.world.pours)
 
     def known_before(self, position: int) -> list[Pour]:
-        """What came out before; of doses it was not asked for the server knows when it has heard of them."""
-        earlier = self.world.pours[:position]
-        return [each for each in earlier if not each.unasked or each.dispense_id in self.world.heard_of]
+        """What the server knew when it said yes: the doses it was asked for, and those it had heard of."""
+        pour, earlier = self.world.pours[position], self.world.pours[:position]
+        known = [*pour.known, *(each for each in earlier if not each.unasked)]
+        return [each for each in known if each.family == pour.family]
 
     def teardown(self) -> None:
         try:

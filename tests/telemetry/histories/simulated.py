@@ -14,6 +14,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeVar
 
+from devices import plans
 from devices.credentials import DeviceCaller
 from devices.plans import Plan
 from telemetry import dispensing, family, ingest, journals, services, settlement
@@ -53,12 +54,15 @@ class Pour:
     """Something that really came out."""
 
     device_id: uuid.UUID
+    family: str
     authorized_at: datetime
     dispense_id: uuid.UUID
     plan: Plan
     # A dose that the server was not asked for; it counts once the server has heard of it.
     unasked: bool = False
     by_hand: bool = False
+    # The unasked doses that the server had heard of when it said yes; a yes that has arrived cannot be recalled.
+    known: tuple["Pour", ...] = ()
 
 
 @dataclass
@@ -66,7 +70,9 @@ class World:
     now: datetime
     pours: list[Pour] = field(default_factory=list)
     heard_of: set[uuid.UUID] = field(default_factory=set)
-    yes: set[uuid.UUID] = field(default_factory=set)
+
+    def heard(self) -> tuple[Pour, ...]:
+        return tuple(each for each in self.pours if each.unasked and each.dispense_id in self.heard_of)
 
     def send(self, call: Callable[[], T], fate: Fate) -> T | None:
         if fate is Fate.REQUEST_LOST:
@@ -88,15 +94,20 @@ class Dispenser:
     def clock(self) -> datetime:
         return self.world.now + self.skew
 
+    @property
+    def family(self) -> str:
+        return plans.family_of(self.caller.device_type)
+
     def tell_removed(self, fate: Fate) -> None:
         """A removal that is not heard of leaves the server believing that the cup stands: it fails closed."""
         reading = Reading(cup_placed=False, timestamp=self.clock)
         self.world.send(lambda: services.report_state(self.caller, reading, now=self.world.now), fate)
 
-    def pour(self, answer: Answer) -> None:
+    def pour(self, answer: Answer, *, known: tuple[Pour, ...]) -> None:
         assert answer.dispense_id
         assert answer.expires_at
-        pour = Pour(self.caller.id, answer.expires_at - dispensing.VALID_FOR, answer.dispense_id, answer.plan)
+        at = answer.expires_at - dispensing.VALID_FOR
+        pour = Pour(self.caller.id, self.family, at, answer.dispense_id, answer.plan, known=known)
         self.world.pours.append(pour)
 
 
@@ -117,6 +128,7 @@ class Journalled(Dispenser):
     seq: int = 0
     asking: Asking | None = None
     told: Answer | None = None
+    known: tuple[Pour, ...] = ()
 
     def place(self) -> None:
         if not self.cup:
@@ -128,6 +140,12 @@ class Journalled(Dispenser):
         if self.cup:
             self.cup, self.asking, self.told = False, None, None
             self.tell_removed(fate)
+
+    def remove_unheard(self) -> None:
+        """While it is offline: only its journal tells of it."""
+        if self.cup:
+            self.cup, self.asking, self.told = False, None, None
+            self.write("state", {"cup_placed": False})
 
     def ask(self, fate: Fate, *, carry: bool) -> None:
         asking, now = self.asking, self.world.now
@@ -148,7 +166,7 @@ class Journalled(Dispenser):
             return
         self.same_answer(asking, answer)
         if answer.should_dispense:
-            self.told = answer
+            self.told, self.known = answer, self.world.heard()
 
     def same_answer(self, asking: Asking, answer: Answer) -> None:
         """Whoever asks again is told the same, or that it is too late."""
@@ -170,18 +188,18 @@ class Journalled(Dispenser):
             return
         self.flash.add(told.dispense_id)
         if course not in {Course.JAMS, Course.DIES_UPON}:
-            self.pour(told)
+            self.pour(told, known=self.known)
         self.note(told.dispense_id, course)
         if course in {Course.DIES_UPON, Course.DIES_AFTER}:
             self.restart()
 
     def note(self, dispense_id: uuid.UUID, course: Course) -> None:
         outcome, amount = REPORTED[course]
-        self.write({"outcome": outcome, "amount": amount, "dispense_id": dispense_id})
+        self.write("dose", {"outcome": outcome, "amount": amount, "dispense_id": dispense_id})
 
-    def write(self, data: dict[str, Any]) -> uuid.UUID:
+    def write(self, kind: str, data: dict[str, Any]) -> uuid.UUID:
         self.seq += 1
-        event = JournalEvent(id=uuid.uuid4(), kind="dose", data=data, at=self.clock, boot=1, seq=self.seq)
+        event = JournalEvent(id=uuid.uuid4(), kind=kind, data=data, at=self.clock, boot=1, seq=self.seq)
         self.journal.append(event)
         return event.id
 
@@ -190,9 +208,10 @@ class Journalled(Dispenser):
 
     def pour_unasked(self) -> None:
         """By a button of its own, while it was offline."""
-        event_id = self.write({"outcome": Outcome.DISPENSED, "amount": None, "dispense_id": None})
+        event_id = self.write("dose", {"outcome": Outcome.DISPENSED, "amount": None, "dispense_id": None})
         plan = family_plan(self.caller, self.world.now)
-        self.world.pours.append(Pour(self.caller.id, self.world.now, event_id, plan, unasked=True))
+        pour = Pour(self.caller.id, self.family, self.world.now, event_id, plan, unasked=True)
+        self.world.pours.append(pour)
 
     def report(self, fate: Fate, *, as_event: bool) -> None:
         """The oldest line of the journal, until it is heard."""
@@ -201,7 +220,7 @@ class Journalled(Dispenser):
         event = self.journal[0]
         if fate is not Fate.REQUEST_LOST:
             self.world.heard_of.add(event.id)
-        by_event = as_event or event.data["dispense_id"] is None
+        by_event = as_event or event.data.get("dispense_id") is None
         if self.world.send(lambda: self.upload(event) if by_event else self.confirm(event), fate):
             self.journal.pop(0)
 
@@ -268,7 +287,7 @@ class Plain(Dispenser):
         else:
             self.event = None
         if course not in {Course.JAMS, Course.DIES_BEFORE, Course.DIES_UPON}:
-            self.pour(answer)
+            self.pour(answer, known=self.world.heard())
         elif course is Course.JAMS:
             self.tell_jam(answer)
 
