@@ -126,7 +126,12 @@ class Reading:
 
 
 def timed(reading: Reading, *, newest: datetime | None, now: datetime) -> tuple[datetime, Timing]:
-    """The time to store the event under, and whether it may still cause a dose."""
+    """The time to store the event under, and whether it may still cause a dose.
+
+    A request that carries a journal is sent at its own time: what that clock is off by is taken off both, which
+    makes a live one an event of this moment. `newest` is then what was known before that journal, by the same
+    clock.
+    """
     claimed = reading.timestamp
     if claimed is None:
         return now, Timing.LIVE
@@ -134,4 +139,4 @@ def timed(reading: Reading, *, newest: datetime | None, now: datetime) -> tuple[
         return now, Timing.UNTRUSTED
     if now - claimed > LIVE_FOR or (newest is not None and claimed < newest):
         return min(claimed, now), Timing.LATE
-    return min(claimed, now), Timing.LIVE
+    return (now if reading.confirms else min(claimed, now)), Timing.LIVE

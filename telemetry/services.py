@@ -47,6 +47,7 @@ def report_state(caller: DeviceCaller, reading: Reading, *, now: datetime) -> An
     """
     # Doses of a journal lock all of a person's dispensers, and never after some of them.
     device = family.lock(caller, household=bool(reading.unsynced))
+    newest = newest_before(device, reading)
     if reading.unsynced:
         # What happened while it was offline comes first: a dose among it counts in this decision.
         device = journals.take_unsynced(caller, reading.unsynced, reading.sent, now=now)
@@ -55,7 +56,16 @@ def report_state(caller: DeviceCaller, reading: Reading, *, now: datetime) -> An
         return recorded_answer(situation, situation.recorded, cup_placed=reading.cup_placed)
     if situation.open_until and situation.open_until <= now:
         settlement.close_overdue(caller.id, now=now)
-    return take(situation, reading)
+    return take(situation, reading, newest=newest)
+
+
+def newest_before(device: sql.LockedDevice, reading: Reading) -> datetime | None:
+    """The event that a reading may have been overtaken by. Where the times of a journal were corrected, it is
+    the dispenser's own clock that says which of the two came first."""
+    newest = device.last_event_at
+    if reading.confirms and reading.timestamp and newest and reading.timestamp < newest:
+        return sql.newest_by_own_clock(device.id)
+    return newest
 
 
 def report_status(
@@ -75,13 +85,12 @@ def report_status(
     return presence.report_status(caller.id, status, now=now)
 
 
-def take(situation: Situation, reading: Reading) -> Answer:
+def take(situation: Situation, reading: Reading, *, newest: datetime | None) -> Answer:
     """Decide on a new event and write all that follows from it."""
-    device, now = situation.device, situation.now
-    at, timing = timed(reading, newest=device.last_event_at, now=now)
+    at, timing = timed(reading, newest=newest, now=situation.now)
     verdict = dispensing.decide(facts_of(situation, reading, timing))
     dispense_id = uuid4() if verdict.should_dispense else None
-    cup = current_cup(cup_of(device), reading, at)
+    cup = current_cup(cup_of(situation.device), reading, at)
     sql.record(
         **cup.columns,
         **event_columns(situation, reading, at),
@@ -115,6 +124,7 @@ def event_columns(situation: Situation, reading: Reading, at: datetime) -> dict[
         "user_id": device.user_id,
         "now": now,
         "at": at,
+        "device_time": reading.timestamp if reading.confirms else None,
         "keys": reading.keys,
         "state_id": None if reading.repeat else uuid7(at),
         "cup_placed": reading.cup_placed,

@@ -141,8 +141,8 @@ WITH key AS (
   INSERT INTO event_keys (device_id, key, decision_id, created_at)
   SELECT %(device_id)s, name, %(decision_id)s, %(now)s FROM unnest(%(keys)s::text[]) AS name),
 state AS (
-  INSERT INTO device_states (id, device_id, cup_placed, sensor_reading, timestamp, received_at)
-  SELECT %(state_id)s, %(device_id)s, %(cup_placed)s, %(sensor_reading)s, %(at)s, %(now)s
+  INSERT INTO device_states (id, device_id, cup_placed, sensor_reading, timestamp, received_at, device_time)
+  SELECT %(state_id)s, %(device_id)s, %(cup_placed)s, %(sensor_reading)s, %(at)s, %(now)s, %(device_time)s
    WHERE %(state_id)s::uuid IS NOT NULL),
 decision AS (
   INSERT INTO decisions (id, device_id, decided_at, should_dispense, reason, trace, dispense_id, event_count)
@@ -237,6 +237,11 @@ SELECT count(*)
    AND line.local_date = own.local_date
  WHERE this.id = %s"""
 
+# By device_states_of_device.
+NEWEST_BY_OWN_CLOCK = """
+SELECT coalesce(device_time, timestamp) FROM device_states
+ WHERE device_id = %s ORDER BY timestamp DESC, id DESC LIMIT 1"""
+
 TAKE_KEYS = """
 INSERT INTO event_keys (device_id, key, created_at) SELECT %s, name, %s FROM unnest(%s::text[]) AS name
 ON CONFLICT DO NOTHING RETURNING key"""
@@ -264,6 +269,14 @@ def family_situation(
             },
         )
         return FamilySituation(*cursor.fetchone())
+
+
+def newest_by_own_clock(device_id: UUID) -> datetime | None:
+    """When the newest reading of a cup was taken, by the dispenser's own clock where that is known."""
+    with connection.cursor() as cursor:
+        cursor.execute(NEWEST_BY_OWN_CLOCK, (device_id,))
+        row = cursor.fetchone()
+    return row and row[0]
 
 
 def record(**values: Any) -> None:

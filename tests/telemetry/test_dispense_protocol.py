@@ -307,6 +307,52 @@ def test_a_removal_that_is_heard_of_late_frees_the_cup(kitchen: Unit) -> None:
         assert kitchen.ask(ts=epoch_ms(later) + 1, unsynced=[removed]).data["should_dispense"]
 
 
+SLOW = timedelta(seconds=40)
+
+
+def removal(at: datetime, **event: Any) -> dict[str, Any]:
+    """A cup that was taken away unheard, by the dispenser's clock."""
+    return {"id": str(uuid.uuid4()), "k": "state", "ts": epoch_ms(at), "d": {"cup_placed": False}, **event}
+
+
+@pytest.mark.parametrize("with_the_request", [True, False])
+def test_a_slow_clock_is_slow_for_the_request_as_for_its_journal(kitchen: Unit, with_the_request: bool) -> None:
+    """A removal whose time was corrected is no later than the cup that was placed after it."""
+    own = NOON - SLOW
+    removed = removal(own - timedelta(seconds=5), boot=1, seq=1)
+    with time_machine.travel(NOON, tick=False):
+        if not with_the_request:
+            kitchen.post("/iot/events", {"sent": epoch_ms(own), "ev": [removed]})
+        answer = kitchen.ask(ts=epoch_ms(own), unsynced=[removed]).data
+    assert (answer["should_dispense"], answer["reason"], answer["cup_placed"]) == (True, "due", True)
+    assert answer["last_state_change"] == clock.iso(NOON)
+    placed = DeviceState.objects.get(cup_placed=True)
+    assert (placed.timestamp, placed.device_time) == (NOON, own)
+    # The cup that got the dose has not been taken away since.
+    later = NOON + timedelta(hours=5)
+    with time_machine.travel(later, tick=False):
+        assert kitchen.ask(ts=epoch_ms(later - SLOW)).data["reason"] == "cup_not_emptied"
+        again = removal(later - SLOW - timedelta(seconds=2))
+        assert kitchen.ask(ts=epoch_ms(later - SLOW) + 1, unsynced=[again]).data["should_dispense"]
+
+
+@pytest.mark.parametrize("skew", [timedelta(0), SLOW])
+def test_a_request_that_a_later_removal_has_overtaken_pours_nothing(kitchen: Unit, skew: timedelta) -> None:
+    own = NOON - skew
+    with time_machine.travel(NOON, tick=False):
+        kitchen.post("/iot/events", {"sent": epoch_ms(own), "ev": [removal(own, boot=1, seq=1)]})
+        overtaken = kitchen.ask(ts=epoch_ms(own - timedelta(seconds=10))).data
+    assert (overtaken["reason"], overtaken["cup_placed"]) == ("event_too_old", False)
+    assert not Dispense.objects.exists()
+
+
+def test_a_journal_makes_no_old_request_young(kitchen: Unit) -> None:
+    old = NOON - timedelta(seconds=61)
+    with time_machine.travel(NOON, tick=False):
+        answer = kitchen.ask(ts=epoch_ms(old), unsynced=[removal(old - timedelta(seconds=5))]).data
+    assert (answer["should_dispense"], answer["reason"]) == (False, "event_too_old")
+
+
 def test_an_offline_report_of_a_known_dose_is_its_confirmation(kitchen: Unit, poured: dict[str, Any]) -> None:
     event = journal("failed", d={"dispense_id": poured["dispense_id"], "amount": 0})
     assert kitchen.ask(unsynced=[event]).data["should_dispense"]
