@@ -10,7 +10,7 @@ from django.db import connection
 from devices import plans, services
 from devices.sql import DETAILS
 from telemetry import dispensing, sql
-from telemetry.family import LOOK_BACK, limits_of
+from telemetry.family import REACH, limits_of
 
 # Which family it is stands in the device itself.
 _TYPES = " ".join(f"WHEN '{name}' THEN '{family}'" for name, family in plans.FAMILIES.items())
@@ -26,7 +26,8 @@ def of(device_id: UUID, user_id: UUID, *, now: datetime) -> dict[str, Any]:
         "device_id": device_id,
         "user_id": user_id,
         "now": now,
-        "since": now - LOOK_BACK,
+        "since": now - REACH,
+        "until": now + REACH,
         "keys": [],
     }
     with connection.cursor() as cursor:

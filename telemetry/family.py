@@ -23,8 +23,9 @@ from telemetry.models import SafetyStop
 from zinzino import clock
 from zinzino.api.errors import Unauthorized
 
-# Doses of removed dispensers count this long, and no plan looks further back.
-LOOK_BACK = timedelta(hours=48)
+# No rule looks further from a dose, neither back nor, for one that is heard of late, ahead: intervals and
+# rolling windows have two days at most, and a local day that a change of zones makes longer has 50 hours.
+REACH = timedelta(hours=50)
 
 STOP_RULES = {
     SafetyStop.Scope.FIRMWARE: "firmware_blocked",
@@ -72,7 +73,7 @@ def look(device: sql.LockedDevice, *, keys: list[str], now: datetime) -> Situati
         device.user_id,
         device.id,
         family=plans.family_of(device.device_type),
-        since=now - LOOK_BACK,
+        within=REACH,
         keys=keys,
         now=now,
     )
@@ -102,5 +103,5 @@ def stop_of(scope: str, reason: str, until_ms: int | None) -> Stop:
 def next_dose_of(device: Device, *, now: datetime) -> datetime | None:
     """When the limits will allow the next dose of a device."""
     family = plans.family_of(device.device_type)
-    known = sql.family_situation(device.user_id, device.pk, family=family, since=now - LOOK_BACK, keys=[], now=now)
+    known = sql.family_situation(device.user_id, device.pk, family=family, within=REACH, keys=[], now=now)
     return dispensing.next_dose_at(limits_of(device.dose_plan, device.device_type, known), now=now)

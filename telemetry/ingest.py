@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import orjson
 from django.db import transaction
+from django.utils.translation import gettext_lazy
 
 from devices import plans
 from devices.credentials import DeviceCaller
@@ -21,6 +22,13 @@ from zinzino.api.errors import NotOwner
 from zinzino.ids import uuid7
 
 
+class OfFormerRegistration(NotOwner):
+    """A dose of whoever had the dispenser before stays as it is; the journal of its new owner goes on."""
+
+    code = "FORMER_REGISTRATION"
+    message = gettext_lazy("This dose belongs to a former registration of the dispenser.")
+
+
 def dose(
     device: sql.LockedDevice, data: Mapping[str, Any], at: datetime, quality: TimeQuality, now: datetime
 ) -> None:
@@ -29,10 +37,10 @@ def dose(
     known = Dispense.objects.filter(pk=dispense_id).first() if dispense_id else None
     if known is None:
         unasked_dose(device, data, at, quality, dispense_id=dispense_id, now=now)
-    elif known.device_id != device.id or known.decided_by == Dispense.DecidedBy.PERSON:
-        raise NotOwner
-    else:
+    elif settlement.may_report(device, known):
         settlement.receive(known, report_in(known.unit, data), of=device, finished_at=at, now=now)
+    else:
+        raise OfFormerRegistration if settlement.is_of_a_former_registration(known) else NotOwner
 
 
 def report_in(unit: str, data: Mapping[str, Any]) -> Report:
@@ -68,14 +76,17 @@ def unasked_dose(
     dispense_id: UUID | None,
     now: datetime,
 ) -> None:
-    """Record a dose that no decision allowed: it happened, also above a limit (iot.md 5)."""
+    """Record a dose that no decision allowed: it happened, also above a limit (iot.md 5).
+
+    Raises NotOwner where a dispenser of somebody else has named its dose the same at this moment.
+    """
     limits = family.look(device, keys=[], now=at).limits
     plan, report = limits.plan, report_in(limits.plan.unit, data)
     result = outcomes.settled(report, released_today=0)
     amount = plan.amount if report.amount is None else report.amount
     exceeded = dispensing.exceeded_limits(limits, amount, at=at) if result.poured else []
     known_id = dispense_id or uuid4()
-    sql.record_unasked(
+    is_new = sql.record_unasked(
         dispense_id=known_id,
         device_id=device.id,
         user_id=device.user_id,
@@ -107,6 +118,8 @@ def unasked_dose(
         silent_at=silent_at(now),
         shown_at=shown_at(device.last_seen, now),
     )
+    if not is_new:
+        raise NotOwner
     if not result.counts and sql.released_on_day_of(known_id) >= outcomes.RELEASED_A_DAY:
         Dispense.objects.filter(pk=known_id).update(is_fault=True)
     aftermath.of_report(device.user_id, device.id, known_id, result, exceeded=exceeded, now=now)

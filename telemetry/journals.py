@@ -96,11 +96,14 @@ def merged(receipts: Sequence[Receipt | None]) -> Receipt | None:
 def take_unsynced(
     caller: DeviceCaller, events: Sequence[JournalEvent], sent: Sent, *, now: datetime
 ) -> LockedDevice:
-    """What a dispenser says before it asks for a dose; answers it as it then is. Raises NotOwner, Unauthorized."""
+    """What a dispenser says before it asks for a dose; answers it as it then is. Raises NotOwner, Unauthorized.
+
+    What is left in it of a former owner is put aside, or it would never pour for the new one.
+    """
     (receipt,) = take_together([Upload(caller.id, Batch(list(events), [], sent))], now=now)
     if receipt is None:
         raise Unauthorized
-    if receipt.rejected:
+    if any(bad.code != ingest.OfFormerRegistration.code for bad in receipt.rejected):
         raise NotOwner
     return family.lock(caller)
 

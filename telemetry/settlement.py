@@ -65,9 +65,23 @@ def own_dispense(caller: DeviceCaller, dispense_id: UUID) -> Dispense:
     dose = Dispense.objects.filter(pk=dispense_id).first()
     if dose is None:
         raise DispenseNotFound
-    if dose.device_id != caller.id or dose.decided_by == Dispense.DecidedBy.PERSON:
+    if not may_report(caller, dose):
         raise NotOwner
     return dose
+
+
+def may_report(device: DeviceCaller | LockedDevice, dose: Dispense) -> bool:
+    """Whether a dispenser got this dose, be it before its owner removed it and added it anew: the hardware goes
+    on reporting, and nobody else will. Of another supplement than its own the family is not locked."""
+    if dose.device_id == device.id:
+        return dose.decided_by != Dispense.DecidedBy.PERSON
+    same = (dose.user_id, dose.family) == (device.user_id, plans.family_of(device.device_type))
+    return same and dose.decided_by != Dispense.DecidedBy.PERSON and is_of_a_former_registration(dose)
+
+
+def is_of_a_former_registration(dose: Dispense) -> bool:
+    """Whether the dispenser that got it has been removed since."""
+    return dose.device_id is not None and not Device.objects.filter(pk=dose.device_id).exists()
 
 
 def receive(
@@ -108,7 +122,7 @@ def settle(
         shown_at=shown_at(of.last_seen, now),
         **log_columns(dose, report, result),
     )
-    aftermath.of_report(dose.user_id, dose.device_id, dose.pk, result, now=now)
+    aftermath.of_report(dose.user_id, of.id, dose.pk, result, now=now)
 
 
 def log_columns(dose: Dispense, report: Report, result: Settlement) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The statements of a device event and of the histories, one a function."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -115,7 +115,8 @@ SELECT (SELECT coalesce(json_agg(json_build_array(
                    CASE WHEN d.device_id = %(device_id)s THEN d.slot_date END, d.slot_id)
                ORDER BY d.authorized_at DESC), '[]')
           FROM dispenses d
-         WHERE d.user_id = %(user_id)s AND d.family = %(family)s AND d.authorized_at > %(since)s AND d.counts),
+         WHERE d.user_id = %(user_id)s AND d.family = %(family)s
+           AND d.authorized_at > %(since)s AND d.authorized_at < %(until)s AND d.counts),
        (SELECT coalesce(json_agg(json_build_array(s.scope, s.reason, epoch_ms(s.until))), '[]')
           FROM safety_stops s JOIN devices x ON x.id = %(device_id)s
          WHERE s.lifted_at IS NULL AND (s.until IS NULL OR s.until > %(now)s)
@@ -176,7 +177,7 @@ UPDATE devices SET
 WHERE id = %(device_id)s"""
 
 
-# A dose that no decision allowed: a dispenser gave it by itself.
+# A dose that no decision allowed: a dispenser gave it by itself. Nothing where its id is taken.
 UNASKED = """
 WITH dose AS (
   INSERT INTO dispenses (id, user_id, device_id, family, status, counts, decided_by, protocol, amount,
@@ -184,22 +185,23 @@ WITH dose AS (
                          authorized_at, expires_at, finished_at)
   VALUES (%(dispense_id)s, %(user_id)s, %(device_id)s, %(family)s, %(status)s, %(counts)s, 'device', 'full',
           %(amount)s, %(actual_amount)s, %(unit)s, %(plan_version)s, %(time_quality)s, %(reported_at)s,
-          %(activity_id)s, %(at)s, %(at)s, %(at)s)),
+          %(activity_id)s, %(at)s, %(at)s, %(at)s)
+  ON CONFLICT (id) DO NOTHING RETURNING id),
 line AS (
   INSERT INTO activity_logs (id, user_id, device_id, action, dose_amount, triggered_by, confirmation, local_date,
                              metadata, timestamp)
-  VALUES (%(activity_id)s, %(user_id)s, %(device_id)s, %(action)s, %(dose_text)s, 'automatic', %(confirmation)s,
-          %(local_date)s, %(metadata)s, %(at)s)),
+  SELECT %(activity_id)s, %(user_id)s, %(device_id)s, %(action)s, %(dose_text)s, 'automatic', %(confirmation)s,
+         %(local_date)s, %(metadata)s::jsonb, %(at)s FROM dose),
 day AS (
   INSERT INTO dose_days (user_id, device_id, local_date, doses)
-  SELECT %(user_id)s, %(device_id)s, %(local_date)s, 1 WHERE %(poured)s
+  SELECT %(user_id)s, %(device_id)s, %(local_date)s, 1 FROM dose WHERE %(poured)s
   ON CONFLICT (device_id, local_date) DO UPDATE SET doses = dose_days.doses + 1)
 UPDATE devices SET
   total_doses_dispensed = total_doses_dispensed + %(poured)s::int, event_count = event_count + 1,
   last_dose_event_at = CASE WHEN %(poured)s THEN greatest(last_dose_event_at, %(at)s) ELSE last_dose_event_at END,
   is_connected = true, setup_state = 'online', contact_at = %(now)s, silent_at = %(silent_at)s,
   last_seen = %(shown_at)s, last_sync = %(shown_at)s, updated_at = %(now)s
-WHERE id = %(device_id)s"""
+FROM dose WHERE devices.id = %(device_id)s"""
 
 # One dose ends: itself, its line in the log, its day, its dispenser. A dose that never came out gives
 # back what the decision counted, and the cup that still waits for it may be asked about again.
@@ -254,8 +256,9 @@ def lock_family(user_id: UUID, types: list[str]) -> list[LockedDevice]:
 
 
 def family_situation(
-    user_id: UUID, device_id: UUID, *, family: str, since: datetime, keys: list[str], now: datetime
+    user_id: UUID, device_id: UUID, *, family: str, within: timedelta, keys: list[str], now: datetime
 ) -> FamilySituation:
+    """`within`: doses closer than this to `now` are read, before and after it."""
     with connection.cursor() as cursor:
         cursor.execute(
             FAMILY_SITUATION,
@@ -263,7 +266,8 @@ def family_situation(
                 "user_id": user_id,
                 "device_id": device_id,
                 "family": family,
-                "since": since,
+                "since": now - within,
+                "until": now + within,
                 "keys": keys,
                 "now": now,
             },
@@ -285,10 +289,11 @@ def record(**values: Any) -> None:
         cursor.execute(RECORD, values)
 
 
-def record_unasked(**values: Any) -> None:
-    """All that a dose changes that no decision allowed, in one statement."""
+def record_unasked(**values: Any) -> bool:
+    """All that a dose changes that no decision allowed, in one statement; whether its id was free."""
     with connection.cursor() as cursor:
         cursor.execute(UNASKED, values)
+        return bool(cursor.rowcount)
 
 
 def settle(**values: Any) -> None:

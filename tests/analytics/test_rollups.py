@@ -131,7 +131,9 @@ class Counted(Household):
         manual.edit(entry.id, **about, now=self.world.now, **said)
         if change == "moved":
             pours = self.world.pours
-            pours[:] = [replace(each, authorized_at=at) if each.dispense_id == entry.id else each for each in pours]
+            pours[:] = [
+                replace(each, authorized_at=at) if each.dispense_id == entry.id else each for each in pours
+            ]
 
     @precondition(lambda self: hasattr(self, "world"))
     @rule(place=st.integers(0, 9), outcome=st.sampled_from(Dispense.Outcome))

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 import time_machine
 
-from devices import services as devices
 from devices.models import Device, DoseDay
 from telemetry import settlement
-from telemetry.models import ActivityLog, DeadLetter, Decision, DeviceState, Dispense
+from telemetry.models import ActivityLog, Decision, DeviceState, Dispense
 from tests import make
 from tests.clients import Phone, Unit
 from tests.threads import together
@@ -396,19 +395,6 @@ def test_a_last_dose_that_the_server_does_not_know_is_recorded_once(kitchen: Uni
     assert (Dispense.objects.get().decided_by, counted(kitchen)) == ("device", (1, 1))
     kitchen.cup(False)
     assert kitchen.cup(True).data["reason"] == "min_interval"
-
-
-def test_a_dispenser_added_anew_may_repeat_its_former_last_dose(alice: Phone, kitchen: Unit) -> None:
-    with time_machine.travel(NOON, tick=False):
-        dose = kitchen.cup(True).data["dispense_id"]
-        former = Device.objects.get(pk=kitchen.id)
-        devices.remove(kitchen.id, alice.user.id, now=NOON)
-        anew = alice.dispenser(mac_address=former.mac_address, serial_number=former.serial_number)
-        for level in (20, 19):
-            answer = anew.status(battery_level=level, last_dispense={"dispense_id": dose, "outcome": "dispensed"})
-            assert (answer.status_code, answer.data["battery_level"]) == (200, level)
-    assert (Dispense.objects.get().device_id, Dispense.objects.get().reported_at) == (kitchen.id, None)
-    assert (DeadLetter.objects.get().code, counted(anew)) == ("FORBIDDEN", (0, 0))
 
 
 def test_an_amount_in_another_unit_is_not_taken_for_one_of_the_dose(alice: Phone) -> None:

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 from django.utils import translation
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from devices import plans
 from devices.plans import DAYS, Slot
 from telemetry.dispensing import RULES, Dose, Facts, Limits, Stop, decide, exceeded_limits, next_dose_at
 from telemetry.events import Timing
+from telemetry.family import REACH
 from telemetry.reasons import REASONS, detail, explained
 
 NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
@@ -199,3 +200,44 @@ def test_what_a_dose_that_nobody_asked_for_goes_beyond(
     doses: tuple[Dose, ...], amount: int, broken: list[str]
 ) -> None:
     assert exceeded_limits(replace(ALLOWED, doses=doses), Decimal(amount), at=NOW) == broken
+
+
+# A change from the first to the last zone of the world makes the longest day there is.
+EAST, WEST = "Pacific/Kiritimati", "Etc/GMT+12"
+MINUTES_AROUND = st.integers(-6 * 24 * 60, 6 * 24 * 60)
+
+
+@given(
+    zones=st.sampled_from([(EAST, WEST), (WEST, EAST), ("Europe/Berlin", "America/Los_Angeles")]),
+    hour=st.integers(0, 23),
+    moved_min=MINUTES_AROUND,
+    dose_minutes=st.lists(MINUTES_AROUND, max_size=8),
+    interval_h=st.integers(1, 48),
+    rolling_h=st.integers(1, 48),
+    most=st.integers(1, 3),
+)
+@example(zones=(EAST, WEST), hour=11, moved_min=-1800, dose_minutes=[49 * 60], interval_h=1, rolling_h=1, most=1)
+def test_no_rule_looks_further_than_what_is_read(
+    zones: tuple[str, str],
+    hour: int,
+    moved_min: int,
+    dose_minutes: list[int],
+    interval_h: int,
+    rolling_h: int,
+    most: int,
+) -> None:
+    at, (former, new) = NOW.replace(hour=hour), zones
+    plan = replace(PLAN, timezone=former, max_per_day=most)
+    plan = replace(plan, min_interval=timedelta(hours=interval_h), rolling=timedelta(hours=rolling_h))
+    change = plans.zone_change(plan, new, now=at + timedelta(minutes=moved_min))
+    plan = replace(plan, timezone=new, zone_change=change)
+    doses = [Dose(at - timedelta(minutes=each), PLAN.amount) for each in sorted(dose_minutes)]
+    read = [dose for dose in doses if abs(dose.at - at) < REACH]
+
+    def judged(known: list[Dose]) -> tuple[Any, ...]:
+        past = replace(ALLOWED, plan=plan, doses=[dose for dose in known if dose.at <= at])
+        late = replace(ALLOWED, plan=plan, doses=known)
+        steps = [(step.rule, step.passed) for step in decide(replace(GOOD, limits=past, now=at)).trace]
+        return steps, next_dose_at(past, now=at), exceeded_limits(late, PLAN.amount, at=at)
+
+    assert judged(read) == judged(doses)

@@ -120,9 +120,7 @@ CONTROLS = {
     "no reservation": Control(
         without_the_reservation,
         r"two doses too close|too many",
-        tuple(
-            ("somebody_wants_a_dose", {"unit": unit, "minutes": 0, "course": Course.POURS}) for unit in (0, 1)
-        ),
+        tuple(("somebody_wants_a_dose", {"unit": unit, "minutes": 0, "course": Course.POURS}) for unit in (0, 1)),
     ),
     "an undying yes": Control(
         with_a_yes_that_never_ends,
@@ -160,5 +158,5 @@ def test_with_a_fence_down_the_machine_finds_it(control: Control, monkeypatch: p
 @pytest.mark.django_db
 def test_with_a_fence_down_a_search_finds_it(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
     control.sabotage(monkeypatch)
-    with pytest.raises(AssertionError, match="two doses|too many|recorded twice"):
+    with pytest.raises(AssertionError, match=r"two doses|too many|recorded twice"):
         run_state_machine_as_test(Household, settings=CONTROL)
