@@ -2,13 +2,17 @@
 
 They run within the statement that changes a dose or a dispenser, whichever app sends it, and add or take
 away what the one row counts for, so that concurrent changes of a day add up.
+
+No dose waits for its sum: where one cannot be kept, the server's log has a warning, and `rebuild_rollups --check`
+finds the day.
 """
 
 DOSES = "('dose_dispensed', 'dose_taken_manual', 'dose_failed')"
 # A rise of a level by so much is a refill or a charge, as for the alerts (api.md 3).
 REFILL_POINTS = 20
 
-# What one line of the log counts for: the table of api.md 6. A person's answer outweighs a missing word.
+# What one line of the log counts for: the table of api.md 6. A person's answer outweighs a missing word. Nothing
+# here is ever null.
 COUNTED = """
     CASE WHEN device_id IS NULL AND metadata ? 'dispense_id' THEN metadata ->> 'supplement' END AS supplement,
     (action = 'dose_dispensed')::int AS dispensed,
@@ -16,11 +20,13 @@ COUNTED = """
     (action = 'dose_failed')::int AS failed,
     CASE action
       WHEN 'dose_dispensed' THEN
-        coalesce(metadata ->> 'resolved_as' = 'taken', confirmation IN ('device', 'assumed', 'user'))::int
+        coalesce(metadata ->> 'resolved_as' = 'taken', confirmation IN ('device', 'assumed', 'user'), false)::int
       WHEN 'dose_taken_manual' THEN (metadata ? 'dispense_id')::int
       ELSE 0 END AS taken,
-    (action = 'dose_dispensed' AND NOT metadata ? 'resolved_as' AND confirmation = 'none')::int AS unknown,
-    (action = 'dose_dispensed' AND NOT metadata ? 'resolved_as' AND confirmation = 'pending')::int AS pending,
+    (action = 'dose_dispensed' AND NOT metadata ? 'resolved_as'
+     AND confirmation IS NOT DISTINCT FROM 'none')::int AS unknown,
+    (action = 'dose_dispensed' AND NOT metadata ? 'resolved_as'
+     AND confirmation IS NOT DISTINCT FROM 'pending')::int AS pending,
     CASE WHEN action <> 'dose_failed' AND dose_amount ~ '^[0-9]+([.][0-9]+)?ml$'
          THEN rtrim(dose_amount, 'ml')::numeric ELSE 0 END AS amount_ml"""
 FIGURES = ("dispensed", "manual", "failed", "taken", "unknown", "pending", "amount_ml")
@@ -60,7 +66,12 @@ BEGIN
                        NEW.dose_amount, NEW.metadata);
   END IF;
   RETURN NULL;
+EXCEPTION WHEN others THEN
+  RAISE WARNING 'the roll-ups lack a line of %: %', coalesce(NEW.user_id, OLD.user_id), SQLERRM;
+  RETURN NULL;
 END $$;
+"""
+LINE_TRIGGERS = f"""
 CREATE TRIGGER rollup_new AFTER INSERT ON activity_logs
   FOR EACH ROW WHEN (NEW.action IN {DOSES}) EXECUTE FUNCTION rollup_line();
 CREATE TRIGGER rollup_gone AFTER DELETE ON activity_logs
@@ -140,7 +151,7 @@ BEGIN
     connected_ms = r.connected_ms + excluded.connected_ms, disconnects = r.disconnects + excluded.disconnects;
 END $$;
 """
-DEVICE_CHANGED = f"""
+DEVICE_CHANGED = """
 CREATE FUNCTION rollup_device() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'DELETE' THEN
@@ -165,7 +176,12 @@ BEGIN
     PERFORM rollup_presence(NEW, NEW.updated_at);
   END IF;
   RETURN NULL;
+EXCEPTION WHEN others THEN
+  RAISE WARNING 'the roll-ups lack a change of device %: %', coalesce(NEW.id, OLD.id), SQLERRM;
+  RETURN NULL;
 END $$;
+"""
+DEVICE_TRIGGERS = f"""
 CREATE TRIGGER rollup_device AFTER INSERT OR DELETE ON devices FOR EACH ROW EXECUTE FUNCTION rollup_device();
 CREATE TRIGGER rollup_device_changed AFTER UPDATE OF plan, is_active, timezone, is_connected ON devices
   FOR EACH ROW WHEN ((OLD.plan, OLD.is_active, OLD.timezone, OLD.is_connected)
@@ -210,7 +226,7 @@ INSERT INTO device_rollups (user_id, device_id, local_date, connected_since)
 SELECT user_id, id, (now() AT TIME ZONE timezone)::date, now() FROM devices WHERE is_connected;
 """
 
-CREATE = ADD_LINE + LINE_CHANGED + PLAN_DAY + EXPECT + PRESENCE + DEVICE_CHANGED
+CREATE = ADD_LINE + LINE_CHANGED + LINE_TRIGGERS + PLAN_DAY + EXPECT + PRESENCE + DEVICE_CHANGED + DEVICE_TRIGGERS
 DROP = """
 DROP TRIGGER rollup_new ON activity_logs; DROP TRIGGER rollup_gone ON activity_logs;
 DROP TRIGGER rollup_changed ON activity_logs; DROP TRIGGER rollup_device ON devices;

@@ -10,6 +10,8 @@ from django.db import connection
 
 from analytics.models import DoseRollup, ExpectedDoses
 from tests.clients import Phone, Unit
+from tests.telemetry.lines import line
+from zinzino import clock
 
 PASSED_BY = {
     "missing": "DELETE FROM dose_rollups",
@@ -59,3 +61,26 @@ def test_a_day_without_lines_has_no_rollup(kitchen: Unit) -> None:
     kitchen.cup(True)
     wrong("DELETE FROM activity_logs")
     assert not DoseRollup.objects.exists()
+
+
+def test_a_dose_without_a_confirmation_is_counted_as_neither_taken_nor_unknown(
+    alice: Phone, kitchen: Unit
+) -> None:
+    line(alice, clock.now(), device_id=kitchen.id, confirmation=None)
+    found = DoseRollup.objects.get()
+    assert (found.dispensed, found.taken, found.unknown, found.pending) == (1, 0, 0, 0)
+    ran("--check")
+
+
+@pytest.mark.parametrize("table", ["dose_rollups", "device_rollups", "expected_doses"])
+def test_no_dose_waits_for_its_sum(alice: Phone, kitchen: Unit, table: str) -> None:
+    wrong(f"ALTER TABLE {table} ADD CONSTRAINT nothing_fits CHECK (false) NOT VALID")
+    assert kitchen.cup(True).data["should_dispense"]
+    assert alice.get("/activities").data["pagination"]["total"] == 1
+    assert alice.put(f"/devices/{kitchen.id}", {"is_active": False}).status_code == 200
+    wrong(f"ALTER TABLE {table} DROP CONSTRAINT nothing_fits")
+    if table != "device_rollups":  # what a dispenser reported of itself is kept nowhere else
+        with pytest.raises(CommandError):
+            ran("--check")
+        ran()
+    ran("--check")
