@@ -3,12 +3,12 @@
 import base64
 import binascii
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -22,6 +22,10 @@ from zinzino.api.errors import flattened
 from zinzino.api.fields import PlainText
 
 CHUNK_LINES = 1_000
+# What is no text at all may have no line break for gigabytes.
+MAX_LINE_BYTES = 10_000
+MAX_REASON_CHARS = 300
+UTF_16 = ("\udcff\udcfe", "\udcfe\udcff")
 # Of two imports at once each would miss what the other is about to write.
 LOCK_ID = 7_202_603
 KEY_BYTES = 32
@@ -91,10 +95,26 @@ class Import:
     refused: int = 0
     # The last line of the file that is settled: with the next one an interrupted run can go on.
     settled_line: int = 1
+    # Whether the last line of the file has no end: the file may be cut off within it.
+    is_cut: bool = False
 
     def refuse(self, line: int, reason: str) -> None:
         self.refused += 1
-        self.on_refused(Refused(line, reason))
+        self.on_refused(Refused(line, printable(reason)))
+
+
+def printable(text: str) -> str:
+    """What a file says, fit for a terminal: nothing in it moves a cursor or has no end."""
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return shown if len(shown) <= MAX_REASON_CHARS else f"{shown[:MAX_REASON_CHARS]} …"
+
+
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; of one that is too long only the beginning, so that no file costs memory."""
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        yield line
+        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+            line = file.readline(MAX_LINE_BYTES + 1) or b"\n"
 
 
 def import_units(file: Iterable[bytes], run: Import, *, from_line: int = 2, dry_run: bool = False) -> None:
@@ -102,7 +122,7 @@ def import_units(file: Iterable[bytes], run: Import, *, from_line: int = 2, dry_
 
     Raises UnreadableFile for a header that is not ours.
     """
-    numbered = enumerate((line.decode("utf-8", "surrogateescape").rstrip("\r\n") for line in file), 1)
+    numbered = enumerate(decoded(file, run), 1)
     header, delimiter = header_of(next(numbered, (1, ""))[1].removeprefix("\ufeff"))
     rest = ((number, text) for number, text in numbered if number >= from_line and text.strip())
     with transaction.atomic() if dry_run else nullcontext(), translation.override("en"):
@@ -114,13 +134,21 @@ def import_units(file: Iterable[bytes], run: Import, *, from_line: int = 2, dry_
             transaction.set_rollback(True)
 
 
+def decoded(file: Iterable[bytes], run: Import) -> Iterator[str]:
+    for line in file:
+        run.is_cut = not line.endswith(b"\n")
+        yield line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+
+
 def header_of(text: str) -> tuple[list[str], str]:
     """The columns and what separates them: a comma, or the semicolon of many a spreadsheet."""
+    if text.startswith(UTF_16):
+        raise UnreadableFile("The file is in UTF-16; save it as CSV in UTF-8.")
     delimiter = ";" if text.count(";") > text.count(",") else ","
     names = [name.strip().strip('"').lower() for name in text.split(delimiter)]
     if wrong := [name for name in names if name not in COLUMNS or names.count(name) > 1]:
         raise UnreadableFile(
-            f"The header has {wrong[0]!r}; each of these may stand there once: {', '.join(COLUMNS)}."
+            f"The header has '{printable(wrong[0])}'; each of these may stand there once: {', '.join(COLUMNS)}."
         )
     if missing := [name for name in NEEDED if name not in names]:
         raise UnreadableFile(f"The header lacks {' and '.join(missing)}.")
@@ -129,6 +157,8 @@ def header_of(text: str) -> tuple[list[str], str]:
 
 def read_line(text: str, header: list[str], delimiter: str) -> dict[str, Any] | str:
     """The values of a line, or why it is refused. A line ends where it ends: a quote left open hurts no other."""
+    if len(text) > MAX_LINE_BYTES:
+        return f"It is longer than {MAX_LINE_BYTES} bytes."
     try:
         values = next(csv.reader([text], delimiter=delimiter, strict=True))
     except csv.Error as error:

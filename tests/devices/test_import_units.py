@@ -2,6 +2,7 @@
 
 import base64
 import json
+import tracemalloc
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.django_db
 def csv(tmp_path: Path) -> Any:
     def write(*lines: str, encoding: str = "utf-8") -> Path:
         path = tmp_path / "units.csv"
-        path.write_bytes("\n".join(lines).encode(encoding))
+        path.write_bytes("".join(f"{line}\n" for line in lines).encode(encoding))
         return path
 
     return write
@@ -109,6 +110,57 @@ def test_bytes_that_are_no_utf8_spoil_their_line_only(tmp_path: Path) -> None:
     facts, _ = run(path)
     assert counts(facts) == (2, 0, 0, 1)
     assert facts["refused_lines"] == [{"line": 3, "reason": "batch: This text holds control characters."}]
+
+
+@pytest.mark.parametrize(
+    ("bytes_", "reason"),
+    [
+        (b"ZNZ-3,AA:BB:CC:00:00:03,\x1b[2J\xff,,,,,", 'device_type: "\\x1b[2J\\udcff" is not a valid choice.'),
+        (b"\x00" * 25_000, "It is longer than 10000 bytes."),
+        (b"ZNZ-3," + b"x" * 20_001, "It is longer than 10000 bytes."),
+        (b"ZNZ-3,AA:BB:CC:00:00:03," + b"x" * 9_000 + b",,,,,", f'device_type: "{"x" * 286} …'),
+    ],
+)
+def test_what_is_no_text_is_told_briefly_and_safely(csv: Any, bytes_: bytes, reason: str) -> None:
+    path = csv(HEADER)
+    path.write_bytes(path.read_bytes() + bytes_ + b"\n" + SECOND.encode() + b"\n")
+    facts, said = run(path)
+    assert counts(facts) == (1, 0, 0, 1)
+    assert facts["refused_lines"] == [{"line": 2, "reason": reason}]
+    assert said.isascii() or "…" in said
+
+
+@pytest.mark.parametrize("content", [b"\x00" * 3_000_000, b"\xff" * 3_000_000, b"\x7fELF\x02\n\x00\n" * 200_000])
+def test_a_binary_file_is_refused_by_one_short_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "units.csv"
+    path.write_bytes(content)
+    tracemalloc.start()
+    facts, said = run(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (facts, said.count("\n"), len(said) < 600) == ({}, 1, True)
+    assert said.startswith("The header has ")
+    assert most < 1_000_000
+
+
+def test_a_spreadsheets_unicode_text_is_told_what_to_do(csv: Any) -> None:
+    _, said = run(csv(HEADER, FIRST, encoding="utf-16"))
+    assert said == "The file is in UTF-16; save it as CSV in UTF-8.\n"
+
+
+def test_a_file_that_is_cut_off_is_taken_with_a_word_and_mended_by_the_whole_one(csv: Any) -> None:
+    path = csv("serial_number,mac_address,lot", "ZNZ-1,AA:BB:CC:00:00:01,L17", "ZNZ-2,AA:BB:CC:00:00:02,L17")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-2])
+    facts, said = run(path)
+    assert (counts(facts), said) == (
+        (2, 0, 0, 0),
+        "The last line has no end: make sure that nothing of the file is missing.\n",
+    )
+    path.write_bytes(whole)
+    facts, _ = run(path)
+    assert counts(facts) == (0, 0, 1, 1)
+    assert "ZNZ-2 is known with another lot" in facts["refused_lines"][0]["reason"]
 
 
 def test_replace_overwrites_and_a_line_without_a_code_keeps_the_one_there_is(csv: Any) -> None:

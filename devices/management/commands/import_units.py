@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
@@ -48,6 +48,8 @@ class Command(OperatorCommand):
 
         run = Import(clock.now(), replace=options["replace"], on_refused=refuse)
         self.carry_out(run, **options)
+        if run.is_cut:
+            self.stderr.write("The last line has no end: make sure that nothing of the file is missing.")
         facts: dict[str, Any] = {"added": run.added, "replaced": run.replaced, "unchanged": run.unchanged}
         facts |= {"refused": run.refused, "lines": run.settled_line, "dry_run": options["dry_run"]}
         if options["json"]:
@@ -70,8 +72,8 @@ class Command(OperatorCommand):
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[BinaryIO]:
-    """The file, with a bar on a terminal that says how much of it is read."""
+def opened(file: Path) -> Iterator[Iterator[bytes]]:
+    """The lines of the file, with a bar on a terminal that says how much of it is read."""
     watched = Progress(console=Console(stderr=True), disable=not sys.stderr.isatty())
     with watched as progress, progress.open(file, "rb", description=file.name) as lines:
-        yield lines
+        yield units.lines_of(lines)
