@@ -6,6 +6,7 @@ ends the transaction (`idle_in_transaction_session_timeout`).
 
 import csv
 import io
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
@@ -20,8 +21,9 @@ from telemetry.sql import NAMED_ACTIVITY_JSON
 from zinzino import clock
 
 FETCHED_AT_ONCE = 500
-# A spreadsheet takes a cell that begins so for a formula.
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# What a spreadsheet takes for a formula: a sign at which a cell begins, also in its wide form. Where decimals have a
+# comma a cell also begins after each semicolon, whatever is quoted around it.
+FORMULA = re.compile(r'(^|;)(?=[\s"]*[=+\-@＝＋－＠]|[\t\r\n])')
 # By it a spreadsheet knows that Turkish letters are UTF-8.
 BYTE_ORDER_MARK = "\ufeff"
 
@@ -87,12 +89,14 @@ def headings() -> list[str]:
 
 def cells(row: tuple[Any, ...], zone: ZoneInfo) -> list[str]:
     moment: datetime = row[0]
-    texts = [str(each) if each is not None else "" for each in row[1:]]
-    return [f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}", clock.iso(moment), *map(harmless, texts)]
+    *texts, details = (str(each) if each is not None else "" for each in row[1:])
+    shown = [f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}", clock.iso(moment), *map(harmless, texts)]
+    # In JSON a semicolon stands in strings only, where it may be written so and stays the same.
+    return [*shown, details.replace(";", "\\u003b")]
 
 
 def harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
+    return FORMULA.sub(r"\1'", text)
 
 
 def written(rows: Iterable[list[str]]) -> str:

@@ -5,6 +5,7 @@ import http.client
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -97,9 +98,54 @@ def test_a_wrong_export_is_422(alice: Phone) -> None:
         assert alice.get(f"/activities/export?{query}").status_code == 422
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+FORMULAS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    " =1",
+    "\u3000=1",
+    "＝1",
+    "＋1",
+    "－1",
+    "＠A1",
+    '"=1',
+]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
 def test_no_cell_is_a_formula(text: str) -> None:
     assert log_export.harmless(text) == f"'{text}"
+    assert log_export.harmless(f"a;b;{text};;{text}") == f"a;b;'{text};;'{text}"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5ml", "Mutfak; Balık Yağı", "a=b", "a-b; c", "dose_dispensed", "2026-03-10"]
+)
+def test_what_is_no_formula_stays(text: str) -> None:
+    assert log_export.harmless(text) == text
+
+
+@pytest.mark.parametrize("formula", ["=1+1", ' =HYPERLINK("http://x";"y")', "-1", "＝1"])
+@pytest.mark.parametrize("before", ["", ";", 'x";', ';"', "x;;"])
+def test_no_way_to_read_the_file_finds_a_formula(alice: Phone, before: str, formula: str) -> None:
+    """Where decimals have a comma a spreadsheet cuts at semicolons, and knows quotes only where a cell begins."""
+    unit = alice.dispenser(device_name=f"{before}{formula}")
+    said = {f"{before}{formula}": f"{before}{formula}"}
+    line(alice, NOON, device_id=unit.id, metadata=said)
+    text = alice.get("/activities/export?format=csv").file.decode("utf-8-sig")
+    for separator in (",", ";", "\t"):
+        for row in csv.reader(io.StringIO(text), delimiter=separator):
+            assert not [cell for cell in row if FORMULA_AT_ONCE.match(cell)], separator
+    for cells in (text.split(";"), text.replace(";", "\n").splitlines()):
+        assert not [cell for cell in cells if FORMULA_AT_ONCE.match(cell)]
+    assert json.loads(table(alice)[1][8]) == said
+
+
+FORMULA_AT_ONCE = re.compile(r'[\s"]*[=+\-@＝＋－＠]')
 
 
 def test_a_devices_name_cannot_break_out_of_its_cell(alice: Phone) -> None:
