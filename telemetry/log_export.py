@@ -21,8 +21,8 @@ from telemetry.sql import NAMED_ACTIVITY_JSON
 from zinzino import clock
 
 FETCHED_AT_ONCE = 500
-# What a spreadsheet takes for a formula: a sign at which a cell begins, also in its wide form. Where decimals have a
-# comma a cell also begins after each semicolon, whatever is quoted around it.
+# What a spreadsheet takes for a formula: a sign at which a cell begins, also in its wide form. Where decimals have
+# a comma, a cell also begins after each semicolon, whatever is quoted around it.
 FORMULA = re.compile(r'(^|;)(?=[\s"]*[=+\-@＝＋－＠]|[\t\r\n])')
 # By it a spreadsheet knows that Turkish letters are UTF-8.
 BYTE_ORDER_MARK = "\ufeff"
