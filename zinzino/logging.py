@@ -15,6 +15,7 @@ PRIVATE = re.compile(
     r"[\w.+-]+@[\w-]+\.[\w.-]+"  # an e-mail address
     r"|\bznd_[\w-]+=*"  # a device token
     r"|\beyJ[\w-]+\.[\w-]+(\.[\w-]*)?"  # a JSON web token
+    r"|(?<=Failing row contains )[^\n]*"  # PostgreSQL quotes the whole row that breaks a constraint
 )
 
 

@@ -84,6 +84,17 @@ def test_secrets_of_foreign_messages_are_struck_out(lines: io.StringIO, secret: 
     assert "Key (email)=([private]) already exists." in line["exception"]
 
 
+def test_a_row_that_breaks_a_constraint_is_struck_out(lines: io.StringIO) -> None:
+    try:
+        raise ValueError(
+            'null value in column "x"\nDETAIL:  Failing row contains (1, Mutfak, AA:BB:CC:00:00:01).\n'
+        )
+    except ValueError:
+        logging.getLogger("django.request").exception("failed")
+    assert "Mutfak" not in lines.getvalue().replace("(1, Mutfak, AA:BB:CC:00:00:01).\\n')", "")
+    assert 'null value in column \\"x\\"' in lines.getvalue()
+
+
 def test_an_exception_shows_no_local_variables(lines: io.StringIO) -> None:
     password = "correct horse"
     try:

@@ -61,6 +61,22 @@ def test_every_month_around_now_has_its_partition_and_making_them_again_does_not
     assert table_of("device_states", reading(NOW)) == "device_states_2031_12"
 
 
+@pytest.mark.parametrize(
+    ("at", "partition"),
+    [
+        (datetime(2031, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC), "2031_12"),
+        (datetime(2032, 1, 1, tzinfo=UTC), "2032_01"),
+        (datetime(2028, 2, 29, tzinfo=UTC), "default"),
+    ],
+)
+def test_a_line_at_the_edge_of_a_month_is_found_by_its_id(alice: Phone, at: datetime, partition: str) -> None:
+    partitions.ensure(now=NOW)
+    row_id = line(alice.user.pk, at)
+    assert table_of("activity_logs", row_id) == f"activity_logs_{partition}"
+    assert alice.get(f"/activities/{row_id}").data["timestamp"] == clock.iso(at)
+    assert table_of("device_states", reading(at)) == f"device_states_{partition}"
+
+
 def test_a_partition_has_the_indexes_of_its_table(db: None) -> None:
     partitions.ensure(now=NOW)
     with connection.cursor() as cursor:
