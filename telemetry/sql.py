@@ -279,8 +279,8 @@ def newest_by_own_clock(device_id: UUID) -> datetime | None:
     """When the newest reading of a cup was taken, by the dispenser's own clock where that is known."""
     with connection.cursor() as cursor:
         cursor.execute(NEWEST_BY_OWN_CLOCK, (device_id,))
-        row = cursor.fetchone()
-    return row and row[0]
+        row: tuple[datetime] | None = cursor.fetchone()
+    return row[0] if row else None
 
 
 def record(**values: Any) -> None:
