@@ -9,6 +9,7 @@ import time as stopwatch
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -17,7 +18,7 @@ import orjson
 import structlog
 from django.db import transaction
 
-from devices.plans import family_of, plan_of
+from devices.plans import Plan, family_of, plan_of
 from notifications import policy, sql, telling
 from notifications.models import NotificationType, PushDelivery
 from notifications.schedule import CATCH_UP, Dispenser, Dose, Schedule, Slot, waiting
@@ -68,7 +69,7 @@ def run(*, now: Callable[[], datetime], doses: Doses, for_s: float = DRAIN_S) ->
 def replan(*, now: datetime, user_ids: Collection[UUID] | None = None) -> int:
     """Find the next reminder of people whose times have changed; of all, or of these."""
     people = [person_of(row) for row in sql.lock_unplanned(user_ids, limit=BATCH)]
-    sql.write_next_reminders([(each.user_id, each.next_after(each.replan_from or now)) for each in people])
+    sql.write_next_reminders({each.user_id: each.next_after(each.replan_from or now) for each in people})
     sql.watch_windows([unit.id for each in people for unit in each.schedule.planned], now=now)
     telling.tell_of_changes({each.user_id for each in people}, now=now)
     return len(people)
@@ -77,9 +78,10 @@ def replan(*, now: datetime, user_ids: Collection[UUID] | None = None) -> int:
 @transaction.atomic
 def fire(*, now: datetime, doses: Doses) -> int:
     """Tell the people of one batch whose reminder is due."""
-    people = [person_of(row) for row in sql.lock_due(now=now, limit=BATCH)]
-    if not people:
+    locked = sql.lock_due(now=now, limit=BATCH)
+    if not locked:
         return 0
+    people = [person_of(row) for row, _ in locked]
     complain_if_late(people, now=now)
     taken = doses([each.user_id for each in people], now - DAY_BEGAN_WITHIN)
     said = {
@@ -87,8 +89,9 @@ def fire(*, now: datetime, doses: Doses) -> int:
         for each in people
         if (slots := due_slots(each, now=now))
     }
-    sql.write_next_reminders([(each.user_id, each.next_after(now)) for each in people])
-    telling.tell_all([each for each in said.values() if isinstance(each, Telling)], now=now)
+    sql.write_next_reminders({each.user_id: each.next_after(now) for each in people})
+    audiences = {audience.user_id: audience for _, audience in locked}
+    telling.tell_all([each for each in said.values() if isinstance(each, Telling)], audiences=audiences, now=now)
     telling.deliver([skipped_row(who, why, now=now) for who, why in said.items() if not isinstance(why, Telling)])
     return len(people)
 
@@ -141,8 +144,8 @@ def skipped_row(user_id: UUID, why: PushDelivery.Reason, *, now: datetime) -> di
 
 def person_of(row: sql.ReminderRow) -> Person:
     dispensers = [
-        Dispenser(UUID(device_id), name, family_of(kind), plan_of(plan, version=version, timezone=zone))
-        for device_id, name, kind, plan, version, zone in orjson.loads(row.dispensers)
+        Dispenser(UUID(device_id), name, family_of(kind), parsed_plan(plan, version, zone))
+        for device_id, name, kind, plan, version, zone in orjson.loads(row.dispensers or "[]")
     ]
     return Person(
         user_id=row.user_id,
@@ -152,3 +155,9 @@ def person_of(row: sql.ReminderRow) -> Person:
         next_at=row.next_at,
         replan_from=row.replan_from,
     )
+
+
+# Most dispensers pour by the plan that they came with.
+@lru_cache(maxsize=10_000)
+def parsed_plan(stored: str, version: int, timezone: str) -> Plan:
+    return plan_of(orjson.loads(stored), version=version, timezone=timezone)

@@ -1,6 +1,6 @@
 """The shape of a notification and the statements of its lists."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -87,12 +87,18 @@ def settings_of_phone(user_id: UUID, session_id: UUID) -> tuple[bool, str]:
     return found
 
 
+# What telling somebody depends on. By push_tokens_living.
+_OFF = ", ".join(f"CASE WHEN NOT s.{column} THEN '{kind}' END" for kind, column in SWITCHES.items())
+AUDIENCE_COLUMNS = f"""
+       u.language, u.timezone, u.notification_enabled, s.quiet_enabled, s.quiet_start, s.quiet_end,
+       concat_ws(',', {_OFF}),
+       (SELECT json_agg(json_build_array(t.id, t.local_reminders) ORDER BY t.id)::text
+          FROM push_tokens t WHERE t.user_id = u.id AND t.ended_at IS NULL)"""
+
 # Who is told, locked against deletion in the order of their ids; nobody whose account has ended. By primary
-# keys and push_tokens_living.
-AUDIENCES = """
-SELECT u.id, u.language, u.timezone, u.notification_enabled, to_json(s)::text,
-       (SELECT coalesce(json_agg(json_build_array(t.id, t.local_reminders) ORDER BY t.id), '[]')::text
-          FROM push_tokens t WHERE t.user_id = u.id AND t.ended_at IS NULL) AS phones
+# keys.
+AUDIENCES = f"""
+SELECT u.id, {AUDIENCE_COLUMNS}
   FROM users u JOIN notification_settings s ON s.user_id = u.id
  WHERE u.id = ANY(%s::uuid[]) AND u.is_active AND u.deleted_at IS NULL
  ORDER BY u.id FOR KEY SHARE OF u"""
@@ -100,9 +106,9 @@ SELECT u.id, u.language, u.timezone, u.notification_enabled, to_json(s)::text,
 # By the constraint one_row_per_cause; in the order of the list, which is that of the people's ids.
 INSERT_NOTIFICATIONS = """
 INSERT INTO notifications (id, user_id, device_id, type, title, message, is_read, metadata, dedupe_key, created_at)
-SELECT id, user_id, device_id, type, title, message, false, metadata, dedupe_key, created_at
-  FROM ROWS FROM (jsonb_to_recordset(%s::jsonb) AS (id uuid, user_id uuid, device_id uuid, type text, title text,
-    message text, metadata jsonb, dedupe_key text, created_at timestamptz)) WITH ORDINALITY
+SELECT id, user_id, device_id, type, title, message, false, metadata, dedupe_key, %(now)s
+  FROM ROWS FROM (json_to_recordset(%(rows)s::json) AS (id uuid, user_id uuid, device_id uuid, type text,
+    title text, message text, metadata jsonb, dedupe_key text)) WITH ORDINALITY
  ORDER BY ordinality
 ON CONFLICT (user_id, dedupe_key) DO NOTHING RETURNING id"""
 
@@ -110,7 +116,7 @@ INSERT_DELIVERIES = """
 INSERT INTO push_deliveries (id, user_id, notification_id, phone_id, kind, status, reason, detail, attempts,
                              created_at, next_attempt_at, expires_at)
 SELECT id, user_id, notification_id, phone_id, kind, status, reason, '', 0, created_at, next_attempt_at, expires_at
-  FROM jsonb_to_recordset(%s::jsonb) AS (id uuid, user_id uuid, notification_id uuid, phone_id uuid, kind text,
+  FROM json_to_recordset(%s::json) AS (id uuid, user_id uuid, notification_id uuid, phone_id uuid, kind text,
     status text, reason text, created_at timestamptz, next_attempt_at timestamptz, expires_at timestamptz)"""
 
 
@@ -120,29 +126,28 @@ def audiences(user_ids: Collection[UUID]) -> dict[UUID, Audience]:
         return {row[0]: audience(*row) for row in cursor.fetchall()}
 
 
-def audience(
-    user_id: UUID, language: str, timezone: str, push_enabled: bool, settings: str, phones: str
-) -> Audience:
-    wishes = orjson.loads(settings)
+def audience(user_id: UUID, *columns: Any) -> Audience:
+    """Of AUDIENCE_COLUMNS."""
+    language, timezone, push_enabled, quiet_enabled, quiet_start, quiet_end, switched_off, phones = columns
     return Audience(
         user_id=user_id,
         language=language,
         timezone=timezone,
         push_enabled=push_enabled,
-        quiet_enabled=wishes["quiet_enabled"],
-        quiet_start=time.fromisoformat(wishes["quiet_start"]),
-        quiet_end=time.fromisoformat(wishes["quiet_end"]),
-        switched_off=frozenset(kind for kind, column in SWITCHES.items() if not wishes[column]),
-        phones=tuple(Phone(UUID(phone_id), local) for phone_id, local in orjson.loads(phones)),
+        quiet_enabled=quiet_enabled,
+        quiet_start=quiet_start,
+        quiet_end=quiet_end,
+        switched_off=frozenset(switched_off.split(",")) if switched_off else frozenset(),
+        phones=tuple(Phone(UUID(phone_id), local) for phone_id, local in orjson.loads(phones or "[]")),
     )
 
 
-def insert_notifications(rows: list[dict[str, Any]]) -> list[UUID]:
+def insert_notifications(rows: list[dict[str, Any]], *, now: datetime) -> list[UUID]:
     """The ids of those whose cause was new."""
     if not rows:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(INSERT_NOTIFICATIONS, (dumps(rows).decode(),))
+        cursor.execute(INSERT_NOTIFICATIONS, {"rows": dumps(rows).decode(), "now": now})
         return [row_id for (row_id,) in cursor.fetchall()]
 
 
@@ -150,7 +155,7 @@ def insert_deliveries(rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     with connection.cursor() as cursor:
-        cursor.execute(INSERT_DELIVERIES, (dumps(rows).decode(),))
+        cursor.execute(INSERT_DELIVERIES, (orjson.dumps(rows).decode(),))
 
 
 class Claimed(NamedTuple):
@@ -227,7 +232,7 @@ def settle_deliveries(rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     with connection.cursor() as cursor:
-        cursor.execute(SETTLE_DELIVERIES, (dumps(rows).decode(),))
+        cursor.execute(SETTLE_DELIVERIES, (orjson.dumps(rows).decode(),))
 
 
 def count_route_failure(name: str, *, now: datetime) -> int:
@@ -252,36 +257,41 @@ class ReminderRow(NamedTuple):
     timezone: str
     next_at: datetime | None
     replan_from: datetime | None
-    # JSON; of each active dispenser its id, name, type, plan, version, time zone.
-    dispensers: str
+    # JSON; of each active dispenser its id, name, type, plan (as JSON again), version, time zone.
+    dispensers: str | None
 
 
+# By devices_of_user.
 REMINDER_COLUMNS = """
-SELECT s.user_id, s.reminder_enabled, u.is_active AND u.deleted_at IS NULL, s.reminder_times,
+       s.user_id, s.reminder_enabled, u.is_active AND u.deleted_at IS NULL, s.reminder_times,
        s.reminder_skip_if_taken, u.timezone, s.next_reminder_at, s.replan_from,
-       (SELECT coalesce(json_agg(json_build_array(d.id, d.device_name, d.device_type, d.plan, d.plan_version,
-                                                  d.timezone) ORDER BY d.created_at, d.id), '[]')::text
-          FROM devices d WHERE d.user_id = s.user_id AND d.is_active)
-  FROM notification_settings s JOIN users u ON u.id = s.user_id"""
+       (SELECT json_agg(json_build_array(d.id, d.device_name, d.device_type, d.plan::text, d.plan_version,
+                                         d.timezone) ORDER BY d.created_at, d.id)::text
+          FROM devices d WHERE d.user_id = s.user_id AND d.is_active)"""
 
-# By reminders_due, and devices_of_user for each row.
-LOCK_DUE = f"""{REMINDER_COLUMNS}
- WHERE s.next_reminder_at <= %(now)s ORDER BY s.next_reminder_at LIMIT %(limit)s FOR UPDATE OF s SKIP LOCKED"""
+# By reminders_due. The people are locked against deletion; those who are going are left to it.
+LOCK_DUE = f"""
+SELECT {REMINDER_COLUMNS}, {AUDIENCE_COLUMNS} FROM notification_settings s JOIN users u ON u.id = s.user_id
+ WHERE s.next_reminder_at <= %(now)s ORDER BY s.next_reminder_at LIMIT %(limit)s
+   FOR UPDATE OF s SKIP LOCKED FOR KEY SHARE OF u SKIP LOCKED"""
 
 # By reminders_unplanned.
-LOCK_UNPLANNED = f"""{REMINDER_COLUMNS}
+LOCK_UNPLANNED = f"""
+SELECT {REMINDER_COLUMNS} FROM notification_settings s JOIN users u ON u.id = s.user_id
  WHERE s.replan_from IS NOT NULL AND (%(user_ids)s::uuid[] IS NULL OR s.user_id = ANY(%(user_ids)s))
  ORDER BY s.replan_from LIMIT %(limit)s FOR UPDATE OF s SKIP LOCKED"""
 
+# By the primary key.
 WRITE_NEXT_REMINDERS = """
 UPDATE notification_settings s SET next_reminder_at = n.next_at, replan_from = NULL
-  FROM unnest(%s::uuid[], %s::timestamptz[]) AS n (user_id, next_at) WHERE s.user_id = n.user_id"""
+  FROM json_to_recordset(%s::json) AS n (user_id uuid, next_at timestamptz) WHERE s.user_id = n.user_id"""
 
 
-def lock_due(*, now: datetime, limit: int) -> list[ReminderRow]:
+def lock_due(*, now: datetime, limit: int) -> list[tuple[ReminderRow, Audience]]:
+    width = len(ReminderRow._fields)
     with connection.cursor() as cursor:
         cursor.execute(LOCK_DUE, {"now": now, "limit": limit})
-        return [ReminderRow(*row) for row in cursor.fetchall()]
+        return [(ReminderRow(*row[:width]), audience(row[0], *row[width:])) for row in cursor.fetchall()]
 
 
 def lock_unplanned(user_ids: Collection[UUID] | None, *, limit: int) -> list[ReminderRow]:
@@ -291,11 +301,12 @@ def lock_unplanned(user_ids: Collection[UUID] | None, *, limit: int) -> list[Rem
         return [ReminderRow(*row) for row in cursor.fetchall()]
 
 
-def write_next_reminders(rows: Sequence[tuple[UUID, datetime | None]]) -> None:
-    if not rows:
+def write_next_reminders(moments: Mapping[UUID, datetime | None]) -> None:
+    if not moments:
         return
+    rows = [{"user_id": user_id, "next_at": next_at} for user_id, next_at in moments.items()]
     with connection.cursor() as cursor:
-        cursor.execute(WRITE_NEXT_REMINDERS, [[each[0] for each in rows], [each[1] for each in rows]])
+        cursor.execute(WRITE_NEXT_REMINDERS, (orjson.dumps(rows).decode(),))
 
 
 # A phone that reminds by itself has to fetch what has changed; one such push at a time is enough.

@@ -4,7 +4,7 @@ All in the transaction of the cause, so that neither can happen without the othe
 told, it takes three statements.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -52,20 +52,23 @@ def tell(telling: Telling, *, now: datetime) -> bool:
     return bool(tell_all([telling], now=now))
 
 
-def tell_all(tellings: Sequence[Telling], *, now: datetime) -> list[Telling]:
+def tell_all(
+    tellings: Sequence[Telling], *, now: datetime, audiences: Mapping[UUID, Audience] | None = None
+) -> list[Telling]:
     """Make what is new and wanted of it, and queue the pushes; answers what was made.
 
-    The people are locked against deletion, and written to, in the order of their ids: at COMMIT their sync
-    clocks are locked in that order.
+    The people are locked against deletion, unless the caller has done so and brings the `audiences`, and
+    written to in the order of their ids: at COMMIT their sync clocks are locked in that order.
     """
     if not tellings:
         return []
-    audiences = sql.audiences({telling.user_id for telling in tellings})
+    if audiences is None:
+        audiences = sql.audiences({telling.user_id for telling in tellings})
     reached = [telling for telling in tellings if telling.user_id in audiences]
     wanted = [telling for telling in reached if audiences[telling.user_id].wants(telling.kind)]
     rows = {uuid7(now): telling for telling in sorted(wanted, key=lambda telling: telling.user_id)}
     made = sql.insert_notifications(
-        [row_of(row_id, telling, audiences[telling.user_id], now) for row_id, telling in rows.items()]
+        [row_of(row_id, telling, audiences[telling.user_id].language) for row_id, telling in rows.items()], now=now
     )
     deliveries = [
         each
@@ -81,8 +84,8 @@ def tell_all(tellings: Sequence[Telling], *, now: datetime) -> list[Telling]:
     return [rows[row_id] for row_id in made]
 
 
-def row_of(row_id: UUID, telling: Telling, audience: Audience, now: datetime) -> dict[str, Any]:
-    title, message = texts.rendered(telling.text or telling.kind, audience.language, **telling.facts)
+def row_of(row_id: UUID, telling: Telling, language: str) -> dict[str, Any]:
+    title, message = texts.rendered(telling.text or telling.kind, language, **telling.facts)
     return {
         "id": row_id,
         "user_id": telling.user_id,
@@ -92,7 +95,6 @@ def row_of(row_id: UUID, telling: Telling, audience: Audience, now: datetime) ->
         "message": message,
         "metadata": telling.metadata | {"link": telling.link},
         "dedupe_key": telling.cause,
-        "created_at": now,
     }
 
 

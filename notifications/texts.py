@@ -1,6 +1,7 @@
 """What each notification says, rendered in its owner's language at the moment of its making."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -14,9 +15,15 @@ from notifications.policy import TEST
 def rendered(text: str, language: str, **facts: Any) -> tuple[str, str]:
     """Title and message of one of TEXTS or COUNTED. `facts` are the names and numbers that it speaks of; of
     COUNTED `count` chooses the plural form."""
+    title, message = translated(text, language, facts["count"] if text in COUNTED else None)
+    return title % facts, message % facts
+
+
+# The same few texts are said to thousands at a time.
+@lru_cache(maxsize=1000)
+def translated(text: str, language: str, count: int | None) -> tuple[str, str]:
     with override(language):
-        title, message = COUNTED[text](facts["count"]) if text in COUNTED else TEXTS[text]()
-        return title % facts, message % facts
+        return TEXTS[text]() if count is None else COUNTED[text](count)
 
 
 def low_battery() -> tuple[str, str]:

@@ -31,7 +31,7 @@ def from_epoch_ms(ms: int) -> datetime:
 
 def iso(moment: datetime) -> str:
     """ISO 8601 in UTC with `Z` and three digits, the only form that the API sends (api.md 0)."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 FIRST_YEAR, LAST_YEAR = 1970, 9000

@@ -9,8 +9,8 @@ from zinzino.clock import epoch_ms, from_epoch_ms
 
 def uuid7(at: datetime) -> UUID:
     """A version 7 UUID (RFC 9562, 5.7) of the moment `at`, so that the id names the row's partition."""
-    value = epoch_ms(at) << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62
-    return UUID(int=value | secrets.randbits(62))
+    random = secrets.randbits(74)
+    return UUID(int=epoch_ms(at) << 80 | 0x7 << 76 | random >> 62 << 64 | 0b10 << 62 | random & (1 << 62) - 1)
 
 
 def least_uuid7(at: datetime) -> UUID:

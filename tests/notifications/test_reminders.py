@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection, transaction
 
 from accounts.models import User
 from devices.models import Device
@@ -297,7 +298,7 @@ def test_a_batch_takes_the_same_statements_for_one_and_for_many(
         person = make.person()
         make.dispenser(person.user)
     run(NIGHT)
-    with statements(6):
+    with statements(5):
         assert reminders.fire(now=EIGHT, doses=doses_since) == 20
     with statements(1):
         assert reminders.fire(now=EIGHT, doses=doses_since) == 0
@@ -314,6 +315,24 @@ def test_four_workers_and_a_second_beat_remind_each_person_once(monkeypatch: pyt
     assert Notification.objects.count() == 40
     assert len(set(Notification.objects.values_list("user_id", flat=True))) == 40
     assert not NotificationSettings.objects.filter(next_reminder_at__lte=EIGHT).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_account_that_is_being_deleted_holds_nobody_up() -> None:
+    going, staying = make.person().user, make.person().user
+    run(NIGHT)
+
+    def remind(_: Any) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '5s'")
+        return run(EIGHT)
+
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=going.pk)
+        [done] = together(remind, [None])
+        User.objects.filter(pk=going.pk).delete()
+    assert (done, run(EIGHT)) == (1, 0)
+    assert Notification.objects.get().user_id == staying.pk
 
 
 @pytest.mark.django_db(transaction=True)
