@@ -14,6 +14,7 @@ import structlog
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
+from django.db.models import QuerySet
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import override
@@ -166,11 +167,19 @@ def send_waiting(*, now: datetime) -> int:
     return sum(send(mail, now=now) for mail in claimed(now=now))
 
 
+def due(*, now: datetime) -> QuerySet[Mail]:
+    return Mail.objects.filter(status=Mail.Status.PENDING, next_attempt_at__lte=now)
+
+
+def due_since(*, now: datetime) -> datetime | None:
+    """The moment since which the oldest has waited; by mails_pending."""
+    return due(now=now).order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
+
+
 @transaction.atomic
 def claimed(*, now: datetime) -> list[Mail]:
     """Mails that nobody else sends now: they are ours until the lease ends."""
-    due = Mail.objects.filter(status=Mail.Status.PENDING, next_attempt_at__lte=now)
-    mails = list(due.select_for_update(skip_locked=True).order_by("next_attempt_at")[:BATCH])
+    mails = list(due(now=now).select_for_update(skip_locked=True).order_by("next_attempt_at")[:BATCH])
     for mail in mails:
         mail.attempts += 1
         mail.next_attempt_at = now + LEASE

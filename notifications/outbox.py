@@ -74,6 +74,12 @@ def claim(*, now: datetime) -> list[Claimed]:
     return sql.claim_deliveries(now=now, lease_until=now + LEASE, limit=BATCH)
 
 
+def due_since(*, now: datetime) -> datetime | None:
+    """The moment since which the oldest delivery has waited; by push_deliveries_due."""
+    due = PushDelivery.objects.filter(status__in=(Status.QUEUED, Status.SENDING), next_attempt_at__lte=now)
+    return due.order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
+
+
 def send_batch(batch: Sequence[Claimed], *, now: Callable[[], datetime]) -> int:
     moment = now()
     needless = {each.id: done for each in batch if (done := before_sending(each, now=moment))}

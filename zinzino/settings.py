@@ -141,6 +141,9 @@ CELERY_BEAT_SCHEDULE = {
     "prune": {"task": "zinzino.tasks.prune", "schedule": 3600.0},
 }
 
+# Of each outbox, since when its oldest row is due: `/health/ready` shows how far behind they are.
+OUTBOXES = ("accounts.mails.due_since", "notifications.outbox.due_since")
+
 # ----------------------------------------------------------------------------------------- Django
 ROOT_URLCONF = "zinzino.urls"
 WSGI_APPLICATION = "zinzino.wsgi.application"

@@ -1,13 +1,19 @@
 """api.md 10: health, version, time."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import time_machine
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.test.utils import CaptureQueriesContext
 
+from accounts.models import Mail
+from notifications.models import PushDelivery
+from tests import make
 from tests.api.conftest import Caller
 from zinzino import clock
 from zinzino.api import health
@@ -84,6 +90,34 @@ def test_the_age_of_the_last_beat_is_shown(caller: Caller) -> None:
     assert data["status"] == "degraded"
     heartbeat()
     assert caller.get("/health").json()["data"]["status"] == "ok"
+
+
+@pytest.mark.django_db
+def test_the_lag_is_that_of_the_mail_or_push_that_has_waited_longest(caller: Caller) -> None:
+    def lag() -> tuple[float, str]:
+        data = caller.get("/health").json()["data"]
+        return data["checks"]["outbox_lag_s"], data["status"]
+
+    assert lag() == (0, "ok")
+    now = clock.now()
+    user = make.person().user
+    due = {"user": user, "kind": "test", "created_at": now, "expires_at": now + timedelta(days=1)}
+    for minutes, status in ((-2, "queued"), (-1, "sending"), (-9, "sent"), (5, "queued")):
+        at = now + timedelta(minutes=minutes)
+        PushDelivery.objects.create(id=uuid4(), status=status, next_attempt_at=at, **due)
+    assert (120 <= lag()[0] < 125, lag()[1]) == (True, "ok")
+    Mail.objects.update(next_attempt_at=now - timedelta(minutes=6))
+    assert (360 <= lag()[0] < 365, lag()[1]) == (True, "degraded")
+    with CaptureQueriesContext(connection) as captured:
+        lag()
+    plans = []
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        for statement in (each["sql"] for each in captured.captured_queries if "next_attempt_at" in each["sql"]):
+            cursor.execute(f"EXPLAIN {statement}")
+            plans.append(str(cursor.fetchall()))
+    assert "mails_pending" in plans[0]
+    assert "push_deliveries_due" in plans[1]
 
 
 def test_pictures_go_where_they_can_be_written(tmp_path: Path) -> None:

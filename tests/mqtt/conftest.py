@@ -52,13 +52,17 @@ def until(holds: Callable[[], Any], within_s: float = 20.0) -> Any:
     return found
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Broker:
     """Debian's Mosquitto with the product's own password and ACL files."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.folder = folder
         (folder / "auth").mkdir()
         self.files = Files(folder / "auth", folder / "pid")

@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -67,6 +67,8 @@ class Service:
         self.answers: dict[str, list[Answer]] = {}
         # For every token that has no answers of its own.
         self.default = Answer()
+        # What happens when so many have come, before they are answered.
+        self.then: dict[int, Callable[[], None]] = {}
         self.connections = 0
         self.released = threading.Event()
         self.lock = threading.Lock()
@@ -74,9 +76,14 @@ class Service:
     def says(self, token: str, *answers: Answer) -> None:
         self.answers[token] = list(answers)
 
+    def when(self, count: int, happens: Callable[[], None]) -> None:
+        self.then[count] = happens
+
     def took(self, received: Received) -> Answer:
         with self.lock:
             self.received.append(received)
+            if happens := self.then.pop(len(self.received), None):
+                happens()
             planned = self.answers.get(received.token)
             if not planned:
                 return self.default

@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils.module_loading import import_string
 
 from zinzino import clock
 from zinzino.redis_client import client
@@ -20,6 +22,7 @@ from zinzino.tasks import HEARTBEAT_KEY
 log = logging.getLogger(__name__)
 
 STALE_BEAT_S = 60
+STALE_OUTBOX_S = 300
 # Without these no request can be answered; the rest only degrades.
 VITAL = ("database", "migrations", "draining")
 
@@ -30,7 +33,7 @@ def checks() -> dict[str, Any]:
         "database": database,
         "redis": timed(client().ping),
         "migrations": {"ok": database["ok"] and is_migrated()},
-        "outbox_lag_s": None,
+        "outbox_lag_s": outbox_lag_s() if database["ok"] else None,
         "beat_age_s": beat_age_s(),
         "storage": {"ok": is_writable(Path(settings.MEDIA_ROOT))},
         "draining": {"ok": not is_draining()},
@@ -42,9 +45,9 @@ def is_ready(found: Mapping[str, Any]) -> bool:
 
 
 def status(found: Mapping[str, Any]) -> str:
-    beat_lives = found["beat_age_s"] is None or found["beat_age_s"] <= STALE_BEAT_S
+    in_time = (found["beat_age_s"] or 0) <= STALE_BEAT_S and (found["outbox_lag_s"] or 0) <= STALE_OUTBOX_S
     parts = [part["ok"] for part in found.values() if isinstance(part, dict)]
-    return "ok" if all(parts) and beat_lives else "degraded"
+    return "ok" if all(parts) and in_time else "degraded"
 
 
 def timed(ask: Callable[[], Any]) -> dict[str, Any]:
@@ -86,6 +89,17 @@ def beat_age_s() -> float | None:
     except redis.RedisError:
         return None
     return None if beat_at is None else max(0, clock.epoch_ms(clock.now()) - int(beat_at)) / 1000
+
+
+def outbox_lag_s() -> float | None:
+    """How long the mail or push has been due that has waited longest; 0 where none is."""
+    now = clock.now()
+    try:
+        found = [import_string(name)(now=now) for name in settings.OUTBOXES]
+    except DatabaseError:
+        return None
+    oldest: datetime = min([now, *filter(None, found)])
+    return (now - oldest).total_seconds()
 
 
 def is_writable(directory: Path) -> bool:
