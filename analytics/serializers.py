@@ -37,6 +37,10 @@ class DoseQuery(RangeQuery):
     device_id = serializers.UUIDField(default=None)
 
 
+class ReportQuery(DoseQuery):
+    format = serializers.ChoiceField(["pdf", "html"], default="pdf")
+
+
 class UsageQuery(DoseQuery):
     period = serializers.ChoiceField(list(DAYS), default="week", help_text="Ends today, unless dates are given.")
 

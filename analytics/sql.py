@@ -72,6 +72,7 @@ SELECT coalesce(json_object_agg(hour, doses), '{}')::text FROM (
      AND (%(device_id)s::uuid IS NULL OR device_id = %(device_id)s)
    GROUP BY 1) hours"""
 HEALTH = f"{HISTORY}, ({HOURS}), ({LAST_DOSE}), s.* FROM ({STREAK}) AS s (current, longest)"
+REPORT = f"{HISTORY}, ({HOURS}), (SELECT full_name FROM users WHERE id = %(user_id)s)"
 # Of one dispenser; days by one_device_rollup_a_day, doses by one_rollup_a_day.
 PERFORMANCE = """
 SELECT d.user_id, json_build_object(
@@ -150,8 +151,18 @@ def health(
     days = {"first": first, "last": last}
     parameters = {"user_id": user_id, "device_id": device_id, "zone": zone, "today": today, **days}
     expected, doses, hours, last_dose_at, current, longest = row(HEALTH, parameters)
-    counted = {int(hour): count for hour, count in orjson.loads(hours).items()}
-    return Known(history_of(expected, doses, today=today, **days), counted, last_dose_at, current, longest)
+    known = history_of(expected, doses, today=today, **days)
+    return Known(known, hours_of(hours), last_dose_at, current, longest)
+
+
+def report(
+    user_id: UUID, *, first: date, last: date, today: date, zone: str, device_id: UUID | None = None
+) -> tuple[History, dict[int, int], str]:
+    """The same days, the hours of their doses and the person's name, in one statement."""
+    days = {"first": first, "last": last}
+    parameters = {"user_id": user_id, "device_id": device_id, "zone": zone, **days}
+    expected, doses, hours, name = row(REPORT, parameters)
+    return history_of(expected, doses, today=today, **days), hours_of(hours), name or ""
 
 
 def home(user_id: UUID, *, first: date, today: date) -> tuple[Known, dict[str, Any]]:
@@ -178,6 +189,10 @@ def performance(device_id: UUID, *, first: date, last: date) -> tuple[UUID, dict
 def engagement(user_id: UUID, *, since: datetime, until: datetime, today: date, now: datetime) -> str:
     parameters = {"user_id": user_id, "since": since, "until": until, "today": today, "now": now}
     return str(row(ENGAGEMENT, parameters)[0])
+
+
+def hours_of(found: str) -> dict[int, int]:
+    return {int(hour): count for hour, count in orjson.loads(found).items()}
 
 
 def history_of(expected: str, doses: str, *, first: date, last: date, today: date) -> History:

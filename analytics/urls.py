@@ -1,5 +1,6 @@
 from django.urls import URLPattern
 
+from analytics.report_views import ReportViewSet
 from analytics.views import AnalyticsViewSet
 from zinzino.api.views import route
 
@@ -14,4 +15,5 @@ urlpatterns: list[URLPattern] = [
     route("analytics/engagement", AnalyticsViewSet, "analytics-engagement", get="engagement"),
     route("analytics/health-insights", AnalyticsViewSet, "analytics-health", get="health"),
     route("analytics/summary", AnalyticsViewSet, "analytics-summary", get="summary"),
+    route("analytics/report", ReportViewSet, "analytics-report", get="retrieve"),
 ]

@@ -199,9 +199,10 @@ class OperationSchema(AutoSchema):
         names = HEADERS[:1] if self.section in UNCOUNTED else HEADERS
         headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
         answer: Schema = {"description": "Done.", "headers": headers}
-        if self.said.response is not None:
-            files = {media_type: {"schema": {"type": "string"}} for media_type in self.said.files}
-            answer["content"] = {"application/json": self._enveloped(direction), **files}
+        content: Schema = {} if self.said.response is None else {"application/json": self._enveloped(direction)}
+        content |= {media_type: {"schema": {"type": "string"}} for media_type in self.said.files}
+        if content:
+            answer["content"] = content
         return answer
 
     def _enveloped(self, direction: Any) -> Schema:
