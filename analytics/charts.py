@@ -35,7 +35,7 @@ def bars(key: str, labels: Sequence[str], series: Sequence[Series], *, most: flo
     root = ET.Element(
         "svg",
         {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {WIDTH} {HEIGHT}", "font-size": "12"}
-        | {"font-family": "Libertinus Serif, system-ui, sans-serif", "fill": INK},
+        | {"font-family": "Libertinus Serif, system-ui, sans-serif", "fill": INK, "aria-hidden": "true"},
     )
     root.append(hatching(key))
     root.extend(scale(highest))

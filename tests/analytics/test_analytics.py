@@ -1,7 +1,6 @@
 """Section 9: what each endpoint answers, at what cost, and what it says where there is nothing to say."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -11,37 +10,15 @@ from accounts import sessions
 from accounts.sessions import Client
 from devices.planning import edit_plan
 from notifications.models import Notification
+from tests.analytics.conftest import NOON, dosed
 from tests.clients import Phone, Unit
 from tests.make import Statements
 from zinzino import clock
 
-NOON = datetime(2028, 2, 29, 9, tzinfo=UTC)
 PATHS = ("/analytics/usage", "/analytics/engagement", "/analytics/health-insights", "/analytics/summary")
 
 
-@pytest.fixture(autouse=True)
-def _leap_day() -> Any:
-    with time_machine.travel(NOON, tick=False):
-        yield
-
-
-def dosed(unit: Unit, at: datetime, **outcome: Any) -> None:
-    """A dose of the full protocol, confirmed."""
-    with time_machine.travel(at, tick=False):
-        unit.cup(False)
-        asked = unit.ask().data
-        assert asked["should_dispense"], asked
-        unit.confirm(asked["dispense_id"], **{"outcome": "dispensed", **outcome})
-
-
-@pytest.fixture
-def month(alice: Phone) -> Unit:
-    """A dispenser of 40 days ago: doses on the last 20 days but one, at 09:00 UTC; none today."""
-    with time_machine.travel(NOON - timedelta(days=40), tick=False):
-        unit = alice.dispenser()
-    for days in (*range(20, 5, -1), *range(4, 0, -1)):
-        dosed(unit, NOON - timedelta(days=days))
-    return unit
+pytestmark = pytest.mark.usefixtures("leap_day")
 
 
 @pytest.mark.parametrize("path", PATHS)
