@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts import tokens
 from accounts.models import EndReason, RefreshToken, SecurityEvent, Session, User
+from zinzino import metrics
 from zinzino.api import signing
 from zinzino.api.bearer import Kind, read_person, token_hash
 from zinzino.api.client import known_address, told
@@ -101,6 +102,7 @@ def rotate(token: str, *, now: datetime) -> tokens.TokenPair:
             _end_stolen(session, now=now)
     # Raised only now: the end of the family must be committed.
     if child is None:
+        metrics.REFRESH_REUSE.inc()
         raise TokenReused
     return tokens.pair(child, session.user_id, now=now)
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import orjson
 from django.template.loader import render_to_string
@@ -22,7 +22,7 @@ TYPST = Path(__file__).parent / "templates" / "analytics" / "document.typ"
 WAIT_S = 5.0
 # Every table and image has a place in the reading order, and the images have words. Needs a glyph for each
 # letter; a name in a script without one is set all the same, then without the promise.
-STANDARD = "ua-1"
+STANDARD: Final = "ua-1"
 
 
 class PrinterBusy(ServiceUnavailable):

@@ -51,7 +51,7 @@ def printed(request: Request, document: Document, *, kind: str, name: str) -> Ht
     }
     empty = HttpResponse(content_type=MEDIA_TYPES[kind], headers=headers)
     answer = get_conditional_response(request._request, etag=headers["ETag"], response=empty)
-    if answer is not empty:
+    if answer and answer is not empty:
         return answer
     empty.content = documents.html(document) if kind == "html" else documents.pdf(document, made_at=clock.now())
     return empty

@@ -1,5 +1,6 @@
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
+from analytics.metrics_views import exposition
 from analytics.report_views import ReportViewSet
 from analytics.views import AnalyticsViewSet
 from zinzino.api.views import route
@@ -17,3 +18,5 @@ urlpatterns: list[URLPattern] = [
     route("analytics/summary", AnalyticsViewSet, "analytics-summary", get="summary"),
     route("analytics/report", ReportViewSet, "analytics-report", get="retrieve"),
 ]
+# Not below the API's mounts: it is none of the apps' business.
+probes: list[URLPattern] = [path("metrics", exposition, name="metrics")]

@@ -25,6 +25,7 @@ from notifications.policy import CHANGES, TEST
 from notifications.push.gateways import gateway
 from notifications.push.messages import Outcome, Push, Verdict
 from notifications.sql import Claimed
+from zinzino import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -286,6 +287,8 @@ def settle(settled: Sequence[Settled], *, now: datetime) -> None:
         for each in settled
     ]
     sql.settle_deliveries(rows)
+    for each in settled:
+        metrics.PUSHES.labels(each.status, each.reason).inc()
 
 
 @cache

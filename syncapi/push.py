@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 from uuid import UUID
@@ -21,6 +22,7 @@ from rest_framework.exceptions import APIException
 from syncapi import edits, sql
 from syncapi.edits import Effect, Pusher, Sent
 from syncapi.models import SyncMutation
+from zinzino import metrics
 from zinzino.api.errors import ApiError, DuplicateEntry, NotFound, NotOwner, translated
 
 T = TypeVar("T")
@@ -78,7 +80,13 @@ def take(pusher: Pusher, changes: Sequence[Sent]) -> Entries:
     effects = {name: carried_out(pusher, each) for name, each in fresh.items()}
     made = {row.mutation_id: row for row in settled(pusher, fresh, effects)}
     SyncMutation.objects.bulk_create(made.values())
+    transaction.on_commit(partial(count, list(made.values())))
     return answered(changes, known, made)
+
+
+def count(made: Sequence[SyncMutation]) -> None:
+    for row in made:
+        metrics.SYNC_CHANGES.labels(row.outcome, row.result.get("code", "")).inc()
 
 
 def stored(pusher: Pusher, changes: Sequence[Sent]) -> dict[UUID, SyncMutation]:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -28,6 +29,7 @@ from telemetry.events import JournalEvent, Sent
 from telemetry.presence import shown_at, silent_at
 from telemetry.sql import LockedDevice
 from telemetry.tally import Happened, Levels, Tally, tallied
+from zinzino import metrics
 from zinzino.api.errors import ApiError, NotOwner, Unauthorized
 from zinzino.ids import uuid7
 
@@ -124,7 +126,15 @@ def take_together(uploads: Sequence[Upload], *, now: datetime) -> list[Receipt |
     keep_rejected(known, receipts, now=now)
     acknowledge(known, receipts, now=now)
     journal_sql.lock_clocks({devices[each.device_id].user_id for each in known})
+    transaction.on_commit(partial(count, list(receipts.values())))
     return [receipts.get(id(each)) for each in uploads]
+
+
+def count(receipts: Sequence[Receipt]) -> None:
+    for each in receipts:
+        metrics.JOURNAL_EVENTS.labels("accepted").inc(each.accepted)
+        metrics.JOURNAL_EVENTS.labels("duplicate").inc(each.duplicates)
+        metrics.JOURNAL_EVENTS.labels("rejected").inc(len(each.rejected))
 
 
 New = dict[UUID, dict[str, tuple[JournalEvent, Sent]]]

@@ -20,7 +20,7 @@ from telemetry.family import Situation
 from telemetry.models import Dispense, TriggeredBy
 from telemetry.presence import Status, shown_at, silent_at
 from telemetry.readings import Cup, cup_of, current_cup
-from zinzino import clock
+from zinzino import clock, metrics
 from zinzino.api.errors import NotOwner
 from zinzino.ids import uuid7
 
@@ -97,6 +97,8 @@ def take(situation: Situation, reading: Reading, *, newest: datetime | None) -> 
         **decision_columns(situation, reading, verdict, dispense_id),
         **dose_columns(situation, reading, verdict, dispense_id),
     )
+    if reading.cup_placed:
+        transaction.on_commit(metrics.DECISIONS.labels(verdict.reason).inc)
     return answered(situation, cup, verdict, dispense_id)
 
 

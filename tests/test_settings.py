@@ -97,6 +97,7 @@ def test_a_key_of_apple_s_may_come_on_one_line_or_in_a_file(tmp_path: Path) -> N
         ({"ENVIRONMENT": "development"}, "zinzino.W001"),
         ({"ENVIRONMENT": "development", "JWT_SIGNING_KEY": "short"}, "zinzino.E001"),
         ({"JWT_SIGNING_KEY": "short"}, "JWT_SIGNING_KEY is too weak"),
+        ({"METRICS_TOKEN": "short"}, "METRICS_TOKEN is too weak"),
         ({"SYNC_EPOCH": "2999-01-01T00:00:00Z"}, "SYNC_EPOCH lies in the future"),
         ({"JWT_OLD_KEYS": STRONG["SECRET_KEY"] + ", changeme"}, "JWT_OLD_KEYS holds a key that is too weak"),
         ({"SECRET_KEY": STRONG["JWT_SIGNING_KEY"]}, "JWT_SIGNING_KEY equals SECRET_KEY"),

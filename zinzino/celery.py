@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init
+from celery.signals import beat_init, celeryd_init, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zinzino.settings")
 
@@ -19,3 +19,10 @@ def attach_servers(**_kwargs: Any) -> None:
     from zinzino.servers import attach
 
     attach()
+
+
+@worker_init.connect
+def tell_metrics(**_kwargs: Any) -> None:
+    from zinzino import metrics
+
+    metrics.listen()

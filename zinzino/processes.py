@@ -22,7 +22,7 @@ import psutil
 from django.conf import settings
 from supervisor.xmlrpc import SupervisorTransport
 
-from zinzino import embedded, linux
+from zinzino import embedded, linux, metrics
 from zinzino.embedded.layout import Layout
 
 MARK = "ZINZINO_RUN"  # in the environment of everything we start; its value is the data folder
@@ -224,6 +224,7 @@ def take_place() -> IO[str]:
     file.write(str(os.getpid()))
     file.flush()
     end_leftovers()
+    metrics.forget()
     check_port(settings.HOST, settings.PORT)
     return file
 

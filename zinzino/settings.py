@@ -11,7 +11,7 @@ from corsheaders.defaults import default_headers
 from django.utils.translation import gettext_lazy as _
 
 from zinzino import embedded, media
-from zinzino.env import Env, refused
+from zinzino.env import Env, refused, weak
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -233,8 +233,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=PRODUCTION)
-# An orchestrator's probes come without TLS.
-SECURE_REDIRECT_EXEMPT = [r"^health(/|$)"]
+# An orchestrator's probes and Prometheus come without TLS.
+SECURE_REDIRECT_EXEMPT = [r"^health(/|$)", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 SECURE_REFERRER_POLICY = "same-origin"
@@ -342,6 +342,15 @@ PUSH_CONSOLE = not PRODUCTION
 # Everybody's default is 08:00: the pushes of one minute's reminders go out over this time.
 REMINDER_SPREAD_S = env.number("REMINDER_SPREAD_S", 240, least=0, most=900)
 PUSH_LEDGER_DAYS = env.number("PUSH_LEDGER_DAYS", 30, least=1, most=365)
+
+# ---------------------------------------------------------------------------------------- metrics
+# What Prometheus sends as a bearer token; without it /metrics is an unknown address.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+if PRODUCTION and METRICS_TOKEN and weak(METRICS_TOKEN):
+    raise refused("METRICS_TOKEN", "is too weak: at least 32 random characters are needed")
+# Where workers and bridges that run apart from the REST processes tell theirs; without it nowhere.
+METRICS_PORT = env.number("METRICS_PORT", 0, least=0, most=65_535)
+METRICS_HOST = env.str("METRICS_HOST", default="127.0.0.1")
 
 # -------------------------------------------------------------------------------------------- API
 RATE_LIMITS = {

@@ -60,6 +60,7 @@ urlpatterns: Patterns = [
     path("v1/", include(api)),
     path("api/", include(api)),
     *service_views.probes,
+    *analytics.urls.probes,
     *accounts.urls.page_urlpatterns,
     *syncapi.urls.download_urlpatterns,
     path("docs", document.swagger, name="docs"),

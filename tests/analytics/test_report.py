@@ -19,7 +19,7 @@ from tests.make import Statements
 pytestmark = pytest.mark.usefixtures("leap_day")
 
 
-def asked(phone: Phone, query: str = "format=pdf", **headers: str) -> Any:
+def asked(phone: Phone, query: str = "format=pdf", **headers: Any) -> Any:
     """Of the server itself: the answer is no JSON."""
     return phone.http.get(f"/v1/analytics/report?{query}", HTTP_AUTHORIZATION=f"Bearer {phone.token}", **headers)
 
@@ -134,7 +134,7 @@ def test_a_pdf_that_screen_readers_can_read(alice: Phone, month: Unit) -> None:
     read = pdf(asked(alice))
     assert read.metadata
     assert read.metadata.title == "Doz Uyum Raporu"
-    root = read.trailer["/Root"]
+    root: Any = read.trailer["/Root"]
     assert (root["/Lang"], root["/MarkInfo"]["/Marked"]) == ("tr", True)
     assert b"pdfuaid" in root["/Metadata"].get_object().get_data()
     kinds = [str(each.get("/S")) for each in tags(root["/StructTreeRoot"])]

@@ -15,6 +15,7 @@ from django.utils.cache import patch_vary_headers
 from structlog.contextvars import bind_contextvars, clear_contextvars
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from zinzino import metrics
 from zinzino.api import errors, language
 from zinzino.api.context import adopt_request_id, is_api
 from zinzino.api.requestlog import log_request
@@ -43,7 +44,9 @@ class RequestContextMiddleware:
             response.headers.setdefault("Cache-Control", "no-store")
             if not response.streaming:
                 response.headers.setdefault("Content-Length", str(len(response.content)))
-        log_request(request, response, ms=(time.perf_counter() - started) * 1000)
+        seconds = time.perf_counter() - started
+        metrics.observe(request, response, seconds=seconds)
+        log_request(request, response, ms=seconds * 1000)
         return response
 
 

@@ -5,13 +5,16 @@ from django.http import HttpRequest, HttpResponse
 
 from zinzino.api.bearer import Kind, bearer
 
+# Asked every few seconds.
+PROBES = ("health", "health/live", "health/ready", "metrics")
+
 log = structlog.stdlib.get_logger("zinzino.requests")
 
 
 def log_request(request: HttpRequest, response: HttpResponse, *, ms: float) -> None:
     """One line a request. The route, not the path: ids and query strings stay out."""
     route = request.resolver_match.route if request.resolver_match else ""
-    say = log.debug if "health" in route and response.status_code == 200 else log.info
+    say = log.debug if route.endswith(PROBES) and response.status_code == 200 else log.info
     say(
         "request",
         method=request.method,

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 
 from telemetry.bridge import REPORT_EVERY_S, Address, Bridge
+from zinzino import metrics
 from zinzino.operators import OperatorCommand
 from zinzino.servers import attach
 
@@ -25,6 +26,7 @@ class Command(OperatorCommand):
 
     def handle(self, **options: Any) -> None:
         attach()
+        metrics.listen()
         address = Address(settings.MQTT_HOST, settings.MQTT_PORT, "bridge", settings.MQTT_PASSWORD)
         name = f"znz-bridge-{settings.MQTT_CELL}-{options['index']}"
         bridge = Bridge(name, address, draining=options["drain"])

@@ -1,0 +1,104 @@
+"""What Prometheus is told of the whole product, read from the database when it asks (ADR 0021)."""
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import orjson
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, connection, connections
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from zinzino import clock
+from zinzino.api.health import beat_age_s
+from zinzino.outboxes import outboxes
+
+log = structlog.get_logger(__name__)
+
+# However many ask, the database is asked this often.
+KEPT_S = 10.0
+# Each by an index of its own; the number of dispensers is counted in the table's key.
+FACTS = """
+SELECT json_build_object(
+    'devices', (SELECT count(*) FROM devices),
+    'connected', (SELECT count(*) FROM devices WHERE is_connected),
+    'reminders_late_s', (SELECT extract(epoch FROM %(now)s - min(next_reminder_at)) FROM notification_settings
+                          WHERE next_reminder_at <= %(now)s),
+    'dispenses_overdue_s', (SELECT extract(epoch FROM %(now)s - min(expires_at)) FROM dispenses
+                             WHERE status = 'authorized' AND expires_at <= %(now)s),
+    'safety_stops', (SELECT count(*) FROM safety_stops
+                      WHERE lifted_at IS NULL AND (until IS NULL OR until > %(now)s)))::text"""
+REPLICA_LAG = """
+SELECT CASE WHEN pg_is_in_recovery() THEN extract(epoch FROM now() - pg_last_xact_replay_timestamp()) ELSE 0 END"""
+
+
+class Sampled(Collector):
+    """Without a database what the processes have counted is still told, and `zinzino_database_up` is 0."""
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            yield from sampled()
+            up = 1
+        except DatabaseError as error:
+            log.warning("the gauges cannot be read", error=type(error).__name__)
+            up = 0
+        yield GaugeMetricFamily("zinzino_database_up", "Whether the database answers.", value=up)
+
+
+_lock = threading.Lock()
+_kept: tuple[float, list[Metric]] = (-KEPT_S, [])
+
+
+def sampled() -> list[Metric]:
+    global _kept
+    with _lock:
+        if time.monotonic() - _kept[0] >= KEPT_S:
+            _kept = time.monotonic(), list(gauges(now=clock.now()))
+        return _kept[1]
+
+
+def gauges(*, now: datetime) -> Iterator[Metric]:
+    facts = asked(now)
+    devices = GaugeMetricFamily(
+        "zinzino_devices", "Dispensers, by whether they are in contact.", labels=("state",)
+    )
+    devices.add_metric(("connected",), facts["connected"])
+    devices.add_metric(("silent",), facts["devices"] - facts["connected"])
+    yield devices
+    due = GaugeMetricFamily("zinzino_outbox_due", "What waits to be sent and is due.", labels=("outbox",))
+    lag = GaugeMetricFamily(
+        "zinzino_outbox_lag_seconds", "For how long the oldest has been due.", labels=("outbox",)
+    )
+    for outbox in outboxes(now=now):
+        due.add_metric((outbox.name,), outbox.due)
+        lag.add_metric((outbox.name,), outbox.lag_s(now))
+    yield due
+    yield lag
+    for name, said, value in (
+        ("reminders_late_seconds", "For how long the oldest reminder has been due.", facts["reminders_late_s"]),
+        ("dispenses_overdue_seconds", "Since when a dose should have been settled.", facts["dispenses_overdue_s"]),
+        ("safety_stops", "Orders that stop dispensing.", facts["safety_stops"]),
+        ("analytics_lag_seconds", "How far the replica of analytics is behind.", replica_lag_s()),
+    ):
+        yield GaugeMetricFamily(f"zinzino_{name}", said, value=float(value or 0))
+    if (age := beat_age_s()) is not None:
+        yield GaugeMetricFamily("zinzino_beat_age_seconds", "Since the last heartbeat of the jobs.", value=age)
+
+
+def asked(now: datetime) -> dict[str, Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(FACTS, {"now": now})
+        facts: dict[str, Any] = orjson.loads(cursor.fetchone()[0])
+        return facts
+
+
+def replica_lag_s() -> float:
+    if "analytics" not in settings.DATABASES:
+        return 0.0
+    with connections["analytics"].cursor() as cursor:
+        cursor.execute(REPLICA_LAG)
+        return float(cursor.fetchone()[0] or 0)

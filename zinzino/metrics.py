@@ -1,0 +1,110 @@
+"""What every process counts of itself, added up when Prometheus asks (api.md 10, ADR 0021).
+
+Counters of a process are files that all processes of the data folder read. Labels come from us only: a route,
+a reason, never an id.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+FOLDER = settings.DATA_DIR / "run" / "metrics"
+IS_SHARED = bool(settings.METRICS_TOKEN or settings.METRICS_PORT)
+if IS_SHARED:
+    FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The library looks for it when it is imported.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(FOLDER)
+
+from prometheus_client import (  # noqa: E402
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+    start_http_server,
+)
+from prometheus_client.multiprocess import MultiProcessCollector  # noqa: E402
+from prometheus_client.registry import Collector  # noqa: E402
+
+COUNTED = CollectorRegistry()
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+MOUNTS = ("v1/", "api/")
+
+REQUESTS = Histogram(
+    "zinzino_http_request_seconds",
+    "How long requests took, by route below /v1 and /api, and by status.",
+    ("method", "route", "status"),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
+    registry=COUNTED,
+)
+DECISIONS = Counter(
+    "zinzino_decisions", "Decisions on a placed cup, by reason; `due` pours.", ("reason",), registry=COUNTED
+)
+SYNC_CHANGES = Counter(
+    "zinzino_sync_changes",
+    "Offline writes: applied, conflicts, or rejected with a code.",
+    ("outcome", "code"),
+    registry=COUNTED,
+)
+JOURNAL_EVENTS = Counter(
+    "zinzino_journal_events",
+    "Events of dispensers' journals: accepted, duplicate, rejected.",
+    ("outcome",),
+    registry=COUNTED,
+)
+PUSHES = Counter(
+    "zinzino_pushes", "What became of pushes, one count an attempt.", ("status", "reason"), registry=COUNTED
+)
+REFRESH_REUSE = Counter(
+    "zinzino_refresh_reuse", "Sessions that ended because a spent refresh token came back.", registry=COUNTED
+)
+
+
+def observe(request: HttpRequest, response: HttpResponse, *, seconds: float) -> None:
+    method = request.method if request.method in METHODS else "other"
+    REQUESTS.labels(method, route(request), response.status_code).observe(seconds)
+
+
+def route(request: HttpRequest) -> str:
+    """One name for both mounts; the back office is one, and so is all that nobody knows."""
+    found = request.resolver_match.route if request.resolver_match else ""
+    if found.startswith("admin"):
+        return "admin"
+    for mount in MOUNTS:
+        found = found.removeprefix(mount)
+    return found or "unknown"
+
+
+def exposition(*more: Collector) -> bytes:
+    """What all processes of this data folder have counted, and what `more` finds now."""
+    registry = CollectorRegistry() if IS_SHARED else COUNTED
+    if IS_SHARED:
+        MultiProcessCollector(registry, path=str(FOLDER))  # type: ignore[no-untyped-call]
+    return b"".join([generate_latest(registry), *map(generate_latest, registries(more))])
+
+
+def registries(collectors: tuple[Collector, ...]) -> Iterator[CollectorRegistry]:
+    for each in collectors:
+        registry = CollectorRegistry()
+        registry.register(each)
+        yield registry
+
+
+def listen() -> None:
+    """For a process that serves no requests, where METRICS_PORT is set: its counters at a port of its own."""
+    if not settings.METRICS_PORT:
+        return
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(FOLDER))  # type: ignore[no-untyped-call]
+    start_http_server(settings.METRICS_PORT, addr=settings.METRICS_HOST, registry=registry)
+
+
+def forget() -> None:
+    """Begin at zero, as Prometheus expects of a start: files of ended processes would add up for ever."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(FOLDER)
+    if IS_SHARED:
+        FOLDER.mkdir(mode=0o700, parents=True)
