@@ -84,7 +84,7 @@ class Unit(Api):
 def checked(response: Any) -> Any:
     """The response, proven to be an envelope or a file; `.data` and `.error` are its parts, `.file` its bytes."""
     response.file = response.getvalue()
-    if "attachment" in response.headers.get("Content-Disposition", ""):
+    if "Content-Disposition" in response.headers:
         return response
     body = response.json()
     assert body["success"] is (response.status_code < 400), body

@@ -13,7 +13,7 @@ from django.db import DatabaseError
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from accounts import mails
+from accounts.models import Mail
 from analytics import gauges
 from notifications.models import NotificationSettings
 from telemetry import safety
@@ -120,8 +120,7 @@ def test_gauges_of_the_whole_product(kitchen: Unit, statements: Statements) -> N
         scrape()
     safety.order(SafetyStop.Scope.ALL, "", reason="x", until=None, by="ops", now=now)
     NotificationSettings.objects.update(next_reminder_at=now - timedelta(seconds=90))
-    mail = mails.Mail.objects.get()
-    type(mail).objects.update(next_attempt_at=now - timedelta(seconds=200))
+    Mail.objects.update(next_attempt_at=now - timedelta(seconds=200))
     gauges._kept = (-gauges.KEPT_S, [])
     found = scrape()
     assert found["zinzino_safety_stops[]"] == 1
