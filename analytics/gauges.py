@@ -13,9 +13,10 @@ from django.db import DatabaseError, connection, connections
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from accounts import mails
+from notifications import outbox
 from zinzino import clock
 from zinzino.api.health import beat_age_s
-from zinzino.outboxes import outboxes
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +33,7 @@ SELECT json_build_object(
                              WHERE status = 'authorized' AND expires_at <= %(now)s),
     'safety_stops', (SELECT count(*) FROM safety_stops
                       WHERE lifted_at IS NULL AND (until IS NULL OR until > %(now)s)))::text"""
+OUTBOXES = {"mail": mails.due_since, "push": outbox.due_since}
 REPLICA_LAG = """
 SELECT CASE WHEN pg_is_in_recovery() THEN extract(epoch FROM now() - pg_last_xact_replay_timestamp()) ELSE 0 END"""
 
@@ -69,14 +71,12 @@ def gauges(*, now: datetime) -> Iterator[Metric]:
     devices.add_metric(("connected",), facts["connected"])
     devices.add_metric(("silent",), facts["devices"] - facts["connected"])
     yield devices
-    due = GaugeMetricFamily("zinzino_outbox_due", "What waits to be sent and is due.", labels=("outbox",))
     lag = GaugeMetricFamily(
         "zinzino_outbox_lag_seconds", "For how long the oldest has been due.", labels=("outbox",)
     )
-    for outbox in outboxes(now=now):
-        due.add_metric((outbox.name,), outbox.due)
-        lag.add_metric((outbox.name,), outbox.lag_s(now))
-    yield due
+    for name, due_since in OUTBOXES.items():
+        since = due_since(now=now)
+        lag.add_metric((name,), (now - since).total_seconds() if since else 0)
     yield lag
     for name, said, value in (
         ("reminders_late_seconds", "For how long the oldest reminder has been due.", facts["reminders_late_s"]),

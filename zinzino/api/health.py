@@ -16,7 +16,6 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils.module_loading import import_string
 
 from zinzino import clock
-from zinzino.outboxes import outboxes
 from zinzino.redis_client import client
 from zinzino.tasks import HEARTBEAT_KEY
 
@@ -82,15 +81,6 @@ def _migrated() -> bool:
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise LookupError("unapplied migrations")
     return True
-
-
-def outbox_lag_s() -> float | None:
-    """For how long the oldest mail or push has been due."""
-    now = clock.now()
-    try:
-        return round(max(each.lag_s(now) for each in outboxes(now=now)), 1)
-    except DatabaseError:
-        return None
 
 
 def beat_age_s() -> float | None:
