@@ -8,7 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from accounts.models import SecurityEvent
 from devices.models import Device
@@ -216,17 +216,17 @@ def owned(notification_id: UUID, user_id: UUID) -> Notification:
 def mark_read(notification_id: UUID, user_id: UUID, *, now: datetime) -> None:
     """Idempotent: the first reading keeps its time."""
     row = owned(notification_id, user_id)
-    if not row.is_read:
-        Notification.objects.filter(pk=row.pk).update(is_read=True, read_at=now)
+    Notification.objects.filter(pk=row.pk, is_read=False).update(is_read=True, read_at=now)
 
 
+@transaction.atomic
 def mark_all_read(user_id: UUID, *, now: datetime, before: datetime | None = None, type: str | None = None) -> int:
     chosen = Q(user_id=user_id, is_read=False)
     if before:
         chosen &= Q(created_at__lt=before)
     if type:
         chosen &= Q(type=type)
-    return Notification.objects.filter(chosen).update(is_read=True, read_at=now)
+    return Notification.objects.filter(pk__in=in_order(chosen)).update(is_read=True, read_at=now)
 
 
 @transaction.atomic
@@ -234,6 +234,18 @@ def delete(notification_id: UUID, user_id: UUID) -> None:
     owned(notification_id, user_id).delete()
 
 
+@transaction.atomic
 def delete_read(user_id: UUID) -> int:
     # Straight to the database: nothing hangs on these rows, and there may be many.
-    return Notification.objects.filter(user_id=user_id, is_read=True)._raw_delete("default")
+    chosen = in_order(Q(user_id=user_id, is_read=True))
+    return Notification.objects.filter(pk__in=chosen)._raw_delete("default")
+
+
+def lock(user_id: UUID, ids: Iterable[UUID]) -> None:
+    """For who changes several notifications in one transaction, in an order of their own."""
+    list(in_order(Q(user_id=user_id, pk__in=ids)).values_list("pk"))
+
+
+def in_order(chosen: Q) -> QuerySet[Notification]:
+    """Notifications, locked by ascending id, so that two who want the same ones never wait for each other."""
+    return Notification.objects.filter(chosen).select_for_update().order_by("pk")

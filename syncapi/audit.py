@@ -22,7 +22,8 @@ NAMES = ("missing", "zombie", "misplaced", "ahead")
 
 def _alive(each: Synced) -> str:
     part = each.part or "NULL::timestamptz"
-    return f"""SELECT '{each.kind}' AS kind, {each.id_column} AS object_id, {part} AS part
+    return f"""SELECT '{each.kind}' AS kind, {each.id_column} AS object_id, {part} AS part,
+             '{each.editable}' AS editable
       FROM {each.table} WHERE {each.owner} = %(user_id)s"""
 
 
@@ -32,7 +33,7 @@ ALIVE = " UNION ALL ".join(_alive(each) for each in SYNCED)
 FAULTS = f"""
 WITH alive AS ({ALIVE}),
 logged AS (SELECT * FROM sync_change WHERE user_id = %(user_id)s)
-SELECT kind, object_id, a.part, CASE
+SELECT kind, object_id, a.part, a.editable, CASE
     WHEN a.kind IS NULL AND l.op = 'U' THEN 'zombie'
     WHEN a.kind IS NOT NULL AND l.op IS DISTINCT FROM 'U' THEN 'missing'
     WHEN a.kind IS NOT NULL AND l.part IS DISTINCT FROM a.part THEN 'misplaced'
@@ -41,18 +42,21 @@ SELECT kind, object_id, a.part, CASE
 FROM alive a FULL JOIN logged l USING (kind, object_id)"""
 FOUND = f"SELECT fault, count(*) FROM ({FAULTS}) found WHERE fault IS NOT NULL GROUP BY fault"
 
-# What is missing or misplaced is sent again, what is gone becomes a tombstone; each under a fresh stamp.
+# What is missing or misplaced is sent again, what is gone becomes a tombstone; each under a fresh stamp. Nobody
+# knows which fields have changed: all of them have, so that no older edit overwrites what its author never saw.
 MENDED = f"""
-INSERT INTO sync_change AS c (user_id, kind, object_id, ts, created_ts, op, part)
-SELECT %(user_id)s, kind, object_id, stamp, stamp, CASE fault WHEN 'zombie' THEN 'D' ELSE 'U' END::"char", part
+INSERT INTO sync_change AS c (user_id, kind, object_id, ts, created_ts, op, part, fields)
+SELECT %(user_id)s, kind, object_id, stamp, stamp, CASE fault WHEN 'zombie' THEN 'D' ELSE 'U' END::"char", part,
+       (SELECT jsonb_object_agg(name, stamp) FROM unnest(string_to_array(editable, ',')) AS name)
   FROM (SELECT *, sync_tick(%(user_id)s) AS stamp
           FROM (SELECT * FROM ({FAULTS}) all_of_them WHERE fault IS NOT NULL OFFSET 0) faulty) stamped
 ON CONFLICT (user_id, kind, object_id) DO UPDATE SET ts = excluded.ts, op = excluded.op, part = excluded.part,
-  created_ts = CASE c.op WHEN 'D' THEN excluded.ts ELSE c.created_ts END"""
+  fields = excluded.fields, created_ts = CASE c.op WHEN 'D' THEN excluded.ts ELSE c.created_ts END"""
 
 LOGGED_ANEW = f"""
 INSERT INTO sync_change (user_id, kind, object_id, ts, created_ts, op, part)
-SELECT %(user_id)s, kind, object_id, %(stamp)s, %(stamp)s, 'U', part FROM ({ALIVE}) alive"""
+SELECT %(user_id)s, kind, object_id, %(stamp)s, %(stamp)s, 'U', part FROM ({ALIVE}) alive
+ON CONFLICT (user_id, kind, object_id) DO UPDATE SET ts = excluded.ts, op = 'U', part = NULL, fields = NULL"""
 
 TRIGGERS = """
 SELECT c.relname, t.tgname, t.tgenabled = 'O' AND t.tgdeferrable AND t.tginitdeferred,

@@ -1,12 +1,13 @@
 """What each kind of offline write may do, and by which service: the same ones that the REST routes call."""
 
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
 from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -30,6 +31,7 @@ from telemetry import activity_serializers as activities_s
 from telemetry import manual
 from zinzino.api.errors import ApiError, NotFound, NotOwner, SyncConflict
 from zinzino.api.fields import Instant
+from zinzino.api.parsers import MAX_NAMED, MAX_PATH_CHARS
 from zinzino.clock import iso
 
 NO_CLIENT_ID = UUID(int=0)
@@ -70,9 +72,9 @@ class Sent:
     raw: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pusher:
-    """Who pushes, and what the log can still tell them: no stamp of a field is known before `known_since`."""
+    """Who pushes; and what came of their changes so far, where later ones of the same push depend on it."""
 
     user_id: UUID
     session_id: UUID
@@ -80,9 +82,8 @@ class Pusher:
     timezone: str
     # The base of changes that name none.
     last_sync: datetime | None
-    known_since: datetime
     now: datetime
-    # What this push has deleted so far: the log hears of it only when all changes are made.
+    # The log hears of deletions only when all changes are made.
     deleted: set[tuple[str, UUID]] = field(default_factory=set)
 
 
@@ -101,7 +102,8 @@ class Settled:
     outcome: str
     entry: dict[str, Any]
     object_id: UUID
-    version: datetime
+    # The stamp of what it wrote; None where it wrote nothing: the object's version is then another's work.
+    written_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,12 @@ class Conflict:
 
     def _field(self, name: str, value: Any, record: dict[str, Any] | None) -> dict[str, Any]:
         at = self.changed_at.get(name)
-        return {"client": value, "server": record and record.get(name), "server_changed_at": at and iso(at)}
+        return {"client": value, "server": record and shown(record, name), "server_changed_at": at and iso(at)}
+
+
+def shown(record: Mapping[str, Any], name: str) -> Any:
+    """The value of a field where a phone is shown it."""
+    return record[KEPT_IN[name]].get(name) if name in KEPT_IN else record.get(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,27 +145,44 @@ class Effect:
     status: str = "applied"
     conflict: Conflict | None = None
 
+    @property
+    def has_written(self) -> bool:
+        return bool(self.conflict.applied_fields) if self.conflict else self.status == "applied"
+
     def settled(self, version: datetime | None, record: str | None, stamp: datetime) -> Settled:
         """`stamp` is that of the transaction, for an object of which the log knows nothing."""
         version, object_id = version or stamp, self.object[1]
         entry = {"entity": self.entity, "id": str(object_id)}
+        written_at = version if self.has_written else None
         if self.conflict is None:
-            return Settled("applied", entry | {"status": self.status, "version": iso(version)}, object_id, version)
-        conflict = self.conflict.entry(version, orjson.loads(record) if record else None)
-        return Settled("conflicts", entry | conflict, object_id, version)
+            entry |= {"status": self.status, "version": iso(version)}
+            return Settled("applied", entry, object_id, written_at)
+        entry |= self.conflict.entry(version, json.loads(record) if record else None)
+        return Settled("conflicts", entry, object_id, written_at)
 
 
 # ------------------------------------------------------------------------------------------- one change
 
 
 def lock(pusher: Pusher, changes: Iterable[Sent]) -> None:
-    """The rows that others lock in an order of their own: the person, then all dispensers by ascending id."""
+    """The rows that others lock in an order of their own: the person; all dispensers; notifications, by id."""
     named = {str(each.raw.get("entity")) for each in changes}
     if "profile" in named:
         list(User.objects.select_for_update(no_key=True).filter(pk=pusher.user_id).values_list("pk"))
     if named & {"device", "activity_log"}:
         own = Device.objects.filter(user_id=pusher.user_id)
         list(own.select_for_update().order_by("pk").values_list("pk"))
+    if "notification" in named:
+        notifications.lock(pusher.user_id, ids_of(changes, "notification"))
+
+
+def ids_of(changes: Iterable[Sent], entity: str) -> set[UUID]:
+    found = set()
+    for each in changes:
+        with suppress(ValueError):
+            if each.raw.get("entity") == entity:
+                found.add(UUID(str(each.raw.get("id"))))
+    return found
 
 
 def carry_out(pusher: Pusher, sent: Sent) -> Effect:
@@ -191,7 +215,9 @@ def validated(form: type[serializers.Serializer[Any]], change: Change, allowed: 
     """Raises ValidationError, also for a field that cannot be written offline: nothing is dropped in silence."""
     if unknown := [name for name in change.fields if name not in allowed]:
         said = _("This field cannot be changed offline.")
-        raise serializers.ValidationError({"fields": {name: [said] for name in unknown[:20]}})
+        raise serializers.ValidationError(
+            {"fields": {name[:MAX_PATH_CHARS]: [said] for name in unknown[:MAX_NAMED]}}
+        )
     checked = form(data=change.fields)
     if not checked.is_valid():
         raise serializers.ValidationError({"fields": checked.errors})
@@ -201,7 +227,7 @@ def validated(form: type[serializers.Serializer[Any]], change: Change, allowed: 
 
 def history_of(pusher: Pusher, kind: str, object_id: UUID, base: datetime) -> History:
     """What the log knows of a locked row; in a statement of its own, so that it sees what we have waited for."""
-    _, stamps = sql.history(pusher.user_id, kind, object_id) or ("U", {})
+    horizon, _, stamps = sql.history(pusher.user_id, kind, object_id)
     stamps |= {name: stamps[column] for name, column in KEPT_IN.items() if column in stamps}
     newer = [stamp for stamp in stamps.values() if stamp > base]
     own: Collection[datetime] = ()
@@ -210,7 +236,7 @@ def history_of(pusher: Pusher, kind: str, object_id: UUID, base: datetime) -> Hi
             user_id=pusher.user_id, client_id=pusher.client_id, object_id=object_id, version__in=newer
         )
         own = [version for version in mine.values_list("version", flat=True) if version]
-    return History(stamps, pusher.known_since, own)
+    return History(stamps, known_since(horizon), own)
 
 
 def edited(
@@ -245,8 +271,7 @@ def conflict_with(change: Change, kind: str, object_id: UUID, type: str) -> Effe
 
 def gone(pusher: Pusher, kind: str, object_id: UUID) -> bool:
     """Whether the person had it, and it is deleted."""
-    op, _stamps = sql.history(pusher.user_id, kind, object_id) or ("", {})
-    return op == "D" or (kind, object_id) in pusher.deleted
+    return (kind, object_id) in pusher.deleted or sql.history(pusher.user_id, kind, object_id).is_gone
 
 
 def required(change: Change) -> UUID:
@@ -277,8 +302,8 @@ def put_profile(user_id: UUID, fields: dict[str, Any], *, base: datetime, now: d
 
 
 def refuse_stale(kind: str, row: Any, user_id: UUID, fields: dict[str, Any], base: datetime) -> None:
-    _, stamps = sql.history(user_id, kind, row.pk) or ("U", {})
-    history = History(stamps, known_since(user_id))
+    logged = sql.history(user_id, kind, row.pk)
+    history = History(logged.stamps, known_since(logged.horizon))
     current = {name: getattr(row, name) for name in fields}
     merge = merged(fields, current, guarded=GUARDED[kind], history=history, base=base)
     if not merge.lost:
@@ -286,13 +311,13 @@ def refuse_stale(kind: str, row: Any, user_id: UUID, fields: dict[str, Any], bas
     client = {name: fields[name] for name in merge.lost}
     conflict = Conflict("field_conflict", base, client, merge.lost)
     version, record = sql.versions(user_id, [(kind, row.pk)])[0]
-    entry = conflict.entry(version or base, orjson.loads(record or "null"))
+    entry = conflict.entry(version or base, json.loads(record or "null"))
     raise EditConflict(conflict={"entity": kind, "id": str(row.pk), **entry})
 
 
-def known_since(user_id: UUID) -> datetime:
+def known_since(horizon: datetime) -> datetime:
     """Of changes before this the log cannot say which fields they touched."""
-    return max(sql.horizon(user_id), settings.SYNC_EPOCH)
+    return max(horizon, settings.SYNC_EPOCH)
 
 
 # ------------------------------------------------------------------------------------------- the rules
@@ -305,6 +330,8 @@ def edit_profile(pusher: Pusher, change: Change) -> Effect:
 
     def write(writes: dict[str, Any]) -> None:
         accounts.update_profile(pusher.user_id, writes, now=pusher.now)
+        # What they write next into their log is dated there.
+        pusher.timezone = writes.get("timezone", pusher.timezone)
 
     current = {name: getattr(row, name) for name in fields}
     return edited(pusher, change, object=("profile", row.pk), current=current, fields=fields, write=write)

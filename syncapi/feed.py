@@ -14,11 +14,11 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
-from syncapi import edits, push, sql
+from syncapi import push, sql
 from syncapi.edits import Pusher, Sent
 from syncapi.push import Entries
 from zinzino.api.errors import SyncConflict
-from zinzino.api.renderers import dumps, raw
+from zinzino.api.renderers import raw
 from zinzino.clock import iso, stored_instant
 
 # Sorts above every id: the walk starts before the newest row.
@@ -114,18 +114,14 @@ def changed_then_read(
 
 
 def page(user_id: UUID, last_sync: datetime, entries: Entries) -> Any:
-    told = {
-        name: value if name == "sync_status" else dumps(value).decode() for name, value in entries.told().items()
-    }
-    clock, horizon, text = sql.delta(user_id, since=last_sync, rows=settings.SYNC_PAGE_ROWS, **told)
+    clock, horizon, text = sql.delta(user_id, since=last_sync, rows=settings.SYNC_PAGE_ROWS, **entries.told())
     if not reachable(last_sync, horizon, clock):
         raise FullSyncRequired
     return raw(text)
 
 
 def pusher(user_id: UUID, phone: Phone, *, last_sync: datetime | None, now: datetime) -> Pusher:
-    since = edits.known_since(user_id)
-    return Pusher(user_id, phone.session_id, phone.client_id, phone.timezone, last_sync, since, now)
+    return Pusher(user_id, phone.session_id, phone.client_id, phone.timezone, last_sync, now)
 
 
 def full(
@@ -139,7 +135,11 @@ def full(
         )
     if place is None:
         sql.tick(user_id, **phone.remembered(now=now, last_full_sync=now, status=entries.status))
-    return walked(user_id, place) | (entries.told() if changes else {})
+    return walked(user_id, place) | (told(entries) if changes else {})
+
+
+def told(entries: Entries) -> dict[str, Any]:
+    return {name: text if name == "sync_status" else raw(text) for name, text in entries.told().items()}
 
 
 def walked(user_id: UUID, place: Place | None) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Offline writes: each takes effect at most once, and every one ends with an answer (docs/contract/sync.md).
 
 Locks, always in this order: the user's turn (an advisory lock), the person's row, their dispensers by ascending
-id, the rows of single changes; then, when all is written, the sync clock.
+id, the notifications that are named, likewise; the rows of single changes; then, when all is written, the sync
+clock.
 """
 
 import hashlib
@@ -49,9 +50,10 @@ class Entries:
     def status(self) -> str:
         return "partial" if self.conflicts or self.rejected else "success"
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> dict[str, str]:
+        """The status, and the lists as JSON text: what people wrote may hold larger numbers than orjson takes."""
         lists = {"applied": self.applied, "conflicts": self.conflicts, "rejected": self.rejected}
-        return {"sync_status": self.status, **lists}
+        return {"sync_status": self.status, **{name: json.dumps(entries) for name, entries in lists.items()}}
 
 
 def in_turn(user_id: UUID, work: Callable[[], T]) -> T:
@@ -137,7 +139,7 @@ def remembered(pusher: Pusher, sent: Sent, came_of_it: ApiError | edits.Settled)
     if isinstance(came_of_it, ApiError):
         row.outcome, row.result = "rejected", refused(sent, came_of_it)
     else:
-        row.outcome, row.object_id, row.version = came_of_it.outcome, came_of_it.object_id, came_of_it.version
+        row.outcome, row.object_id, row.version = came_of_it.outcome, came_of_it.object_id, came_of_it.written_at
         row.result = {"mutation_id": str(sent.mutation_id), **came_of_it.entry}
     return row
 

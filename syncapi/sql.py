@@ -1,7 +1,7 @@
 """The statements of sync, one a function; each reads in one snapshot."""
 
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import orjson
@@ -186,9 +186,12 @@ def lock_clock(user_id: UUID) -> None:
 # One push of a user at a time. Their clock cannot serve as this lock: it may be taken only after all rows.
 TAKE_TURNS = """
 SELECT set_config('lock_timeout', '5s', true), pg_advisory_xact_lock(hashtextextended(%s, 6))"""
-HORIZON = "SELECT coalesce(max(horizon), '0001-01-02 00:00:00+00') FROM sync_clock WHERE user_id = %s"
+# In one snapshot: a log that is written anew between two would look as if nothing had ever changed.
 HISTORY = """
-SELECT op, coalesce(fields, '{}')::text FROM sync_change WHERE user_id = %s AND kind = %s AND object_id = %s"""
+SELECT coalesce(k.horizon, '0001-01-02 00:00:00+00'), coalesce(c.op = 'D', false), coalesce(c.fields, '{}')::text
+  FROM (SELECT %(user_id)s::uuid AS user_id) AS asked
+  LEFT JOIN sync_clock k USING (user_id)
+  LEFT JOIN sync_change c ON c.user_id = asked.user_id AND c.kind = %(kind)s AND c.object_id = %(object_id)s"""
 # What objects have come to, in the order in which they are asked for.
 VERSIONS = f"""
 SELECT c.ts, CASE asked.kind
@@ -208,19 +211,20 @@ def take_turns(user_id: UUID) -> None:
     _row(TAKE_TURNS, (str(user_id),))
 
 
-def horizon(user_id: UUID) -> datetime:
-    return cast("datetime", _row(HORIZON, (user_id,))[0])
+class Logged(NamedTuple):
+    """What the log knows of an object. Of changes before the horizon it may know nothing."""
+
+    horizon: datetime
+    is_gone: bool
+    stamps: dict[str, datetime]
 
 
-def history(user_id: UUID, kind: str, object_id: UUID) -> tuple[str, dict[str, datetime]] | None:
-    """Whether an object lives (U) or is gone (D), and the stamps of its fields."""
-    with connection.cursor() as cursor:
-        cursor.execute(HISTORY, (user_id, kind, object_id))
-        found = cursor.fetchone()
-    if found is None:
-        return None
-    op, stamps = found
-    return op, {name: datetime.fromisoformat(stamp) for name, stamp in orjson.loads(stamps).items()}
+def history(user_id: UUID, kind: str, object_id: UUID) -> Logged:
+    named = {"user_id": user_id, "kind": kind, "object_id": object_id}
+    horizon, is_gone, stamps = _row(HISTORY, named)
+    return Logged(
+        horizon, is_gone, {name: datetime.fromisoformat(stamp) for name, stamp in orjson.loads(stamps).items()}
+    )
 
 
 def stamp(user_id: UUID) -> datetime:

@@ -508,10 +508,10 @@ def test_changes_come_back_in_the_same_chain_of_pages(
 def test_a_push_costs_few_statements_more_than_its_writes(
     phone: Outbox, kitchen: Unit, statements: make.Statements
 ) -> None:
-    """Who it is, turn, horizon, results, lock, row, history, row, write, stamp, version, remember both, page."""
+    """Who it is, turn, results, lock, row, history, row, write, stamp, version, remember both, page."""
     phone.push()
     sent = rename(kitchen, "Salon")
-    with statements(14):
+    with statements(13):
         phone.push(sent)
 
 

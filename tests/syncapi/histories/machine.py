@@ -17,7 +17,7 @@ from syncapi import audit, retention
 from telemetry.models import ActivityLog, DeviceState
 from tests import make
 from tests.clients import Phone, Unit
-from tests.syncapi.histories.book import Book
+from tests.syncapi.histories.book import FIELDS, Book
 from tests.syncapi.histories.phones import Fate, JudgedPhone
 from tests.syncapi.histories.world import Writer, asked, run, truth
 from zinzino import clock
@@ -27,6 +27,7 @@ from zinzino.ids import uuid7
 PHONES, UNITS, WRITERS = st.integers(0, 2), st.integers(0, 1), st.integers(0, 2)
 # Most exchanges go well, or nothing would ever be learnt.
 FATES = st.sampled_from([Fate.ARRIVES, Fate.ARRIVES, Fate.ARRIVES, *Fate])
+FORGETFUL = st.sampled_from([Fate.ANSWER_LOST, Fate.CRASH, Fate.HALF])
 NAMES = st.sampled_from(["Mutfak", "Salon", "Ofis"])
 # How far a dispenser's clock is off, in seconds; its past is longer than the server's.
 SKEWS = st.sampled_from([0, 0, 0, -1, -30, -3_600, -86_400, 30, 240, 3_600, -10 * 31_536_000, 20 * 31_536_000])
@@ -122,6 +123,7 @@ class Household(RuleBasedStateMachine):
     def old_lines_go(self) -> None:
         self.settle("activity_log")
         ActivityLog.objects.filter(user_id=self.alice.user.pk).delete()
+        self.book.notes.clear()
 
     @rule()
     def all_is_read(self) -> None:
@@ -231,6 +233,46 @@ class Household(RuleBasedStateMachine):
         fields = {"metadata": {"text": text}} if op == "update" else {}
         self.edit(phone, "activity_log", op, self.notes[number % len(self.notes)], **fields)
 
+    @rule(
+        phone=PHONES,
+        number=st.integers(0, 9),
+        fresh=st.booleans(),
+        texts=st.lists(st.sampled_from(["", "Mutfak", "Salon", "Ofis"]), min_size=2, max_size=5),
+    )
+    def a_note_goes_through_much_before_the_next_exchange(
+        self, phone: int, number: int, fresh: bool, texts: list[str]
+    ) -> None:
+        """An empty text deletes it."""
+        if fresh or not self.notes:
+            self.a_note_is_written_offline(phone, "Mutfak")
+            number = len(self.notes) - 1
+        for text in texts:
+            self.a_note_changes_offline(phone, number, text, "update" if text else "delete")
+
+    @rule(
+        phone=PHONES,
+        unit=UNITS,
+        names=st.lists(NAMES, min_size=2, max_size=4),
+        end=st.sampled_from([""] * 9 + ["delete"]),
+    )
+    def a_device_goes_through_much_before_the_next_exchange(
+        self, phone: int, unit: int, names: list[str], end: str
+    ) -> None:
+        for place, name in enumerate(names):
+            self.edit(phone, "device", "update", str(self.units[unit].id), **{FIELDS["device"][place % 2]: name})
+        if end:
+            self.edit(phone, "device", end, str(self.units[unit].id))
+            self.edit(phone, "device", "update", str(self.units[unit].id), device_name=names[0])
+
+    @rule(phone=PHONES, unit=UNITS, steps=st.lists(st.tuples(NAMES, FORGETFUL), min_size=2, max_size=4))
+    def a_phone_never_learns_what_came_of_its_edits(
+        self, phone: int, unit: int, steps: list[tuple[str, Fate]]
+    ) -> None:
+        """It goes on editing what it knew at first, while others may have been faster."""
+        for name, fate in steps:
+            self.edit(phone, "device", "update", str(self.units[unit].id), device_name=name)
+            self.exchange(self.phones[phone], fate)
+
     @rule(phone=PHONES, unit=UNITS, really=st.integers(0, 9))
     def a_device_is_removed_offline(self, phone: int, unit: int, really: int) -> None:
         if really == 0:
@@ -326,6 +368,8 @@ class Household(RuleBasedStateMachine):
         if not hasattr(self, "writers"):
             return
         try:
+            if self.book.is_closed:
+                return
             for writer in self.writers:
                 writer.end()
             for phone in [*self.phones, self.bobs]:

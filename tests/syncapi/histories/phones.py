@@ -72,6 +72,12 @@ class JudgedPhone(SyncedPhone):
         return status, answer
 
     def ask(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        self.book.is_closed = True
+        answer = self.answered(method, path, body)
+        self.book.is_closed = False
+        return answer
+
+    def answered(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         before = SyncMutation.objects.count()
         status, answer = super().carry(method, path, body)
         if path == "/sync/full":
