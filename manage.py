@@ -3,6 +3,7 @@
 
 import os
 import sys
+from importlib import import_module
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
@@ -10,8 +11,14 @@ from django.core.management import execute_from_command_line
 # These commands need no server of ours: linters, builds, help, the client of a running one.
 WITHOUT_SERVERS = {"help", "--help", "version", "--version", "openapi", "check", "makemigrations", "demo_day"}
 
+# These run beside the key that signs firmware, where there is nothing else of ours: no settings, no secrets.
+OFFLINE = {"firmware_key", "firmware_sign"}
+
 
 def main() -> None:
+    if len(sys.argv) > 1 and sys.argv[1] in OFFLINE:
+        offline(sys.argv[1])
+        return
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zinzino.settings")
     try:
         if len(sys.argv) > 1 and sys.argv[1] not in WITHOUT_SERVERS and "--help" not in sys.argv:
@@ -20,6 +27,13 @@ def main() -> None:
     except ImproperlyConfigured as error:
         # Its sentence says which setting and why; a stack of ours would only bury it.
         sys.exit(str(error))
+
+
+def offline(name: str) -> None:
+    from django.conf import settings
+
+    settings.configure()
+    import_module(f"devices.management.commands.{name}").Command().run_from_argv(sys.argv)
 
 
 def attach() -> None:

@@ -310,3 +310,7 @@ class DeviceCommand(models.Model):
         if self.status in {self.Status.QUEUED, self.Status.SENT} and self.expires_at <= now:
             self.status = self.Status.EXPIRED
         return self
+
+
+# Their tables belong to this app.
+import devices.firmware.models  # noqa: E402, F401

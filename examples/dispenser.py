@@ -33,6 +33,8 @@ class Dispenser:
         for name, empty in (("journal", []), ("poured", []), ("former_token", "")):
             self.state.setdefault(name, empty)
         self.cup, self.booted_at = False, monotonic()
+        # What it says of itself with each hello; firmware.py adds its own.
+        self.about: Json = {}
         self.write()
         self.report_interrupted()
 
@@ -56,7 +58,7 @@ class Dispenser:
     # --- contact --------------------------------------------------------------------------------
 
     def hello(self) -> Json:
-        status, told = self.call("POST", "/iot/hello", {"boot": self.state["boot"]})
+        status, told = self.call("POST", "/iot/hello", {"boot": self.state["boot"], **self.about})
         if status == 200 and told["rotate_token"]:
             self.rotate()
         return told

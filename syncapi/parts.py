@@ -75,6 +75,7 @@ LEFT_OUT = {
     "dose_rollups": "the sums of the log by day",
     "activity_keys": "by which an entry that is sent again is known",
     "event_keys": "by which a repeated report is known",
+    "firmware_jobs": "how far an update of a dispenser has come; the log says what was installed",
     "journal_acks": "how much of a dispenser's journal has arrived",
     "removed_devices": "whose readings are being deleted",
     "sync_clock": "the order of changes",

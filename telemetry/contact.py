@@ -1,6 +1,6 @@
 """How a dispenser of the full protocol gets in touch: hello, heartbeat, reset (iot.md 2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from devices.credentials import DeviceCaller
 from devices.models import Device, DeviceCommand, SetupState
 from notifications.models import NotificationType
 from notifications.telling import Telling, tell
-from telemetry import family, presence
+from telemetry import family, presence, updates
 from telemetry.models import DeviceReport, JournalAck, TimeQuality
 from telemetry.presence import Status
 from zinzino.api.errors import Forbidden, Unauthorized
@@ -56,6 +56,8 @@ class Welcome:
     acked: JournalAck | None
     commands: Sequence[DeviceCommand]
     next_dose_at: datetime | None
+    # An offered release, as it is said.
+    firmware: Mapping[str, Any] | None
     rotate_token: bool
 
 
@@ -69,6 +71,7 @@ def greet(caller: DeviceCaller, hello: Hello, *, now: datetime) -> Welcome:
         else:
             device, _ = presence.report_status(caller.id, hello.status, now=now)
             note_boot(device, hello, now=now)
+            firmware = updates.shown(updates.offer(device, now=now))
     if impostor:
         log.warning("a token is used by other hardware", device=str(caller.id))
         raise IdentityMismatch
@@ -77,6 +80,7 @@ def greet(caller: DeviceCaller, hello: Hello, *, now: datetime) -> Welcome:
         acked=JournalAck.objects.filter(device_id=caller.id).order_by("-updated_at", "-boot").first(),
         commands=commands.send(caller.id, now=now),
         next_dose_at=family.next_dose_of(device, now=now),
+        firmware=firmware,
         rotate_token=not caller.own_token,
     )
 
@@ -94,6 +98,7 @@ def note_boot(device: Device, hello: Hello, *, now: datetime) -> None:
     changes = {name: value for name, value in said.items() if value is not None}
     if changes:
         Device.objects.filter(pk=device.pk).update(**changes)
+        device.hardware_rev = hello.hardware_rev or device.hardware_rev
 
 
 def alarm(device: Device, code: str, details: dict[str, Any], *, now: datetime) -> None:
@@ -176,8 +181,7 @@ def said_of(welcome: Welcome) -> dict[str, Any]:
         "next_dose_at": welcome.next_dose_at,
         "settings": device.settings,
         "acked": {"boot": welcome.acked.boot, "seq": welcome.acked.acked} if welcome.acked else None,
-        # Until there are releases, nothing is ever on offer.
-        "firmware": None,
+        "firmware": welcome.firmware,
         "rotate_token": welcome.rotate_token,
         "heartbeat_s": settings.HEARTBEAT_S,
     }

@@ -11,6 +11,7 @@ from devices.serializers import MacAddress, Settings
 from telemetry.contact import Hello
 from telemetry.envelopes import MAX_BIGINT
 from telemetry.events import DeviceClock
+from telemetry.firmware_serializers import Offered
 from telemetry.iot_serializers import Acked
 from telemetry.presence import Status
 from telemetry.serializers import DAY_S
@@ -56,7 +57,7 @@ class Welcome(serializers.Serializer[Any]):
     settings = Settings()
     acked = Acked(allow_null=True, help_text="Of the journal that was heard of last.")
     commands = Command(many=True)
-    firmware = serializers.DictField(allow_null=True, help_text="An offered release.")
+    firmware = Offered(allow_null=True, help_text="An update that may be taken now.")
     rotate_token = serializers.BooleanField(help_text="Take a token of your own: POST /iot/credentials/rotate.")
     heartbeat_s = serializers.IntegerField()
     server_time = serializers.DateTimeField()

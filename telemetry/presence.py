@@ -1,12 +1,16 @@
 """Presence, levels and versions: what a dispenser reports of itself (mission 3.6, api.md 3)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 
+from devices.firmware import jobs
+from devices.firmware.models import FirmwareJob
 from devices.models import Device
 from notifications import offline
 from notifications import services as notifications
@@ -48,8 +52,24 @@ def report_status(device_id: UUID, status: Status, *, now: datetime) -> tuple[De
     told = notifications.observe_levels(device, levels, now=now)
     for kind in told:
         log_low_level(device, kind, now=now)
+    before = device.firmware_version
     apply_status(device, status, now=now)
+    # The same version once more says something only of a dispenser that is to run another one.
+    if status.firmware_version is not None and (status.firmware_version != before or device.updating_until):
+        hear_version(device, status.firmware_version, now=now)
     return device, told
+
+
+def hear_version(device: Device, version: str, *, now: datetime) -> None:
+    """What a dispenser runs confirms its update, or shows that it went back."""
+    job = jobs.heard(device, version, now=now)
+    if job and job.status == jobs.Status.SUCCEEDED:
+        log_update(device, job, now=now)
+
+
+def log_update(device: Device, job: FirmwareJob, *, now: datetime) -> None:
+    versions = {"from": job.from_version, "to": job.rollout.release.version}
+    log_line(device, Action.FIRMWARE_UPDATED, now=now, metadata=versions)
 
 
 def apply_status(device: Device, status: Status, *, now: datetime) -> None:
@@ -91,13 +111,14 @@ def log_low_level(device: Device, kind: NotificationType, *, now: datetime) -> N
         log_line(device, LOGGED_AS[kind], now=now)
 
 
-def log_line(device: Device, action: Action, *, now: datetime) -> None:
+def log_line(device: Device, action: Action, *, now: datetime, metadata: Mapping[str, Any] | None = None) -> None:
     ActivityLog.objects.create(
         id=uuid7(now),
         user_id=device.user_id,
         device_id=device.pk,
         action=action,
         local_date=device.dose_plan.local_date(now),
+        metadata=dict(metadata or {}),
         timestamp=now,
     )
 

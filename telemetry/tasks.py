@@ -6,7 +6,7 @@ from celery import shared_task
 
 from devices import commands
 from notifications import missed, offline, reminders
-from telemetry import intake, partitions, presence, removal, retention, settlement
+from telemetry import intake, partitions, presence, removal, retention, settlement, updates
 from zinzino import clock
 
 
@@ -28,6 +28,11 @@ def send_reminders() -> int:
 @shared_task(name="telemetry.tasks.sweep_commands")
 def sweep_commands() -> int:
     return commands.sweep(now=clock.now())
+
+
+@shared_task(name="telemetry.tasks.tick_rollouts")
+def tick_rollouts() -> dict[str, int]:
+    return updates.tick()
 
 
 @shared_task(name="telemetry.tasks.notice_silence")

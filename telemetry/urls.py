@@ -1,6 +1,7 @@
 from telemetry.activity_views import ActivitiesViewSet, ActivityViewSet
 from telemetry.contact_views import ContactViewSet, DeviceCommandsViewSet
 from telemetry.decision_views import DecisionReasonsViewSet, DecisionsViewSet
+from telemetry.firmware_views import FirmwareViewSet
 from telemetry.iot_views import DispenseViewSet, EventsViewSet
 from telemetry.state_views import StateHistoryViewSet, StateViewSet
 from telemetry.views import OneDeviceViewSet, StatesViewSet, StatusViewSet
@@ -18,6 +19,9 @@ urlpatterns = [
     route("iot/events", EventsViewSet, "iot-events", post="take"),
     route("iot/dispense/request", DispenseViewSet, "dispense-request", post="ask"),
     route("iot/dispense/<id:dispense_id>/confirm", DispenseViewSet, "dispense-confirm", post="confirm"),
+    route("iot/firmware/check", FirmwareViewSet, "firmware-check", get="check"),
+    route("iot/firmware/<id:release_id>/download", FirmwareViewSet, "firmware-download", get="download"),
+    route("iot/firmware/jobs/<id:job_id>/status", FirmwareViewSet, "firmware-job", post="report"),
     route("devices/<id:device_id>/history", OneDeviceViewSet, "device-history", get="history"),
     route("devices/<id:device_id>/status", StatusViewSet, "device-status", patch="partial_update"),
     route("states", StatesViewSet, "states", get="list"),

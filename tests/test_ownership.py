@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from accounts.models import DataExport, Session
+from devices.firmware.models import FirmwareJob
 from devices.models import Device, DeviceCommand
 from notifications.models import Notification, PushDelivery, PushToken
 from telemetry.models import ActivityLog, Dispense
@@ -24,6 +25,9 @@ IDS: dict[str, Any] = {
     "device_id": Device,
     "dispense_id": Dispense,
     "command_id": DeviceCommand,
+    "job_id": FirmwareJob,
+    # A release is nobody's own; whom it was offered to has a job.
+    "release_id": FirmwareJob,
     "activity_id": ActivityLog,
     "notification_id": Notification,
     "push_token_id": PushToken,
@@ -67,6 +71,7 @@ def ids_of(phone: Phone, unit: Unit) -> dict[str, str]:
         by_person = hasattr(model, "user_id")
         row = model.objects.filter(**{"user_id": phone.user.pk} if by_person else {"device_id": unit.id}).first()
         own.setdefault(name, str((row or everything.made(model, phone.user, Device.objects.get(pk=unit.id))).pk))
+    own["release_id"] = str(FirmwareJob.objects.get(pk=own["job_id"]).rollout.release_id)
     return own
 
 

@@ -1,5 +1,6 @@
 """Typed readers for the environment: a wrong value stops the start and says which and why."""
 
+import base64
 import json
 import os
 import re
@@ -139,6 +140,16 @@ class Env(FileAwareEnv):
             raise refused(name, "is not a private key in PEM")
         return value
 
+    def public_keys(self, name: str) -> dict[str, str]:
+        """Ed25519 public keys by their names: `2026-a:BASE64,2026-b:BASE64`."""
+        keys: dict[str, str] = {}
+        for each in self.list(name, default=[]):
+            key_id, _, key = each.strip().partition(":")
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}", key_id) or not is_32_bytes(key):
+                raise refused(name, f"holds {each!r}, not a name, a colon and an Ed25519 public key in base64")
+            keys[key_id] = key
+        return keys
+
     def old_keys(self, name: str, *, production: bool, data_dir: Path) -> list[str]:
         """Former keys, comma-separated; else those that this data folder has kept, one a line."""
         kept = data_dir / "secrets" / name.lower()
@@ -146,6 +157,13 @@ class Env(FileAwareEnv):
         if production and any(map(weak, given)):
             raise refused(name, "holds a key that is too weak: whoever guesses it makes tokens of ours")
         return given or (kept.read_text().split() if kept.exists() else [])
+
+
+def is_32_bytes(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == 32
+    except ValueError:
+        return False
 
 
 def weak(key: str) -> bool:

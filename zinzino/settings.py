@@ -118,6 +118,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat")
 CELERY_BEAT_SCHEDULE = {
     "sweep-dispenses": {"task": "telemetry.tasks.sweep_dispenses", "schedule": 30.0},
     "sweep-commands": {"task": "telemetry.tasks.sweep_commands", "schedule": 30.0},
+    "tick-rollouts": {"task": "telemetry.tasks.tick_rollouts", "schedule": 60.0},
     "sweep-presence": {"task": "telemetry.tasks.sweep_presence", "schedule": 30.0},
     "ensure-partitions": {"task": "telemetry.tasks.ensure_partitions", "schedule": 6 * 3600.0},
     "drop-expired-states": {"task": "telemetry.tasks.drop_expired_states", "schedule": 24 * 3600.0},
@@ -420,6 +421,8 @@ MQTT_PUBLIC_HOST = env.str("MQTT_PUBLIC_HOST", default="127.0.0.1")
 MQTT_PUBLIC_PORT = env.number("MQTT_PUBLIC_PORT", 8883, least=1, most=65_535)
 DEVICE_CLAIM_MODE = env.choice("DEVICE_CLAIM_MODE", "open", ("open", "registry", "code"))
 CLAIM_TRIES_PER_HOUR = env.number("CLAIM_TRIES_PER_HOUR", 5, least=1, most=1000)
+# Whose signature an image of firmware needs: `name:key`, as `manage.py firmware_key` says them.
+FIRMWARE_PUBLIC_KEYS = env.public_keys("FIRMWARE_PUBLIC_KEYS")
 HEARTBEAT_S = env.number("HEARTBEAT_S", 900, least=30, most=86_400)
 # Readings of cups; decisions, doses and the activity log have terms of their own.
 # An event that comes again later than this is taken for a new one.

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from allauth.socialaccount.models import SocialAccount
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.test import override_settings
 from pytest_django import Settings
 
 from accounts.models import Session
@@ -29,6 +30,7 @@ from tests.accounts.conftest import keys  # noqa: F401  (a fixture)
 from tests.accounts.providers import KeyServer, apple, google
 from tests.accounts.test_recovery import mailed
 from tests.clients import Api, Phone, Unit
+from tests.firmware.conftest import Engineer, offered, rolled_out, say
 from tests.routes import routes
 from tests.syncapi.phone import SyncedPhone
 from zinzino import clock
@@ -88,6 +90,16 @@ def acknowledge(house: House) -> Any:
     command = commanded(house)
     house.kitchen.get("/iot/commands")
     return house.kitchen.post(f"/iot/commands/{command}/ack", {"status": "succeeded"})
+
+
+def report_update(house: House) -> Any:
+    """The dispenser says that it runs what it was offered."""
+    engineer = Engineer()
+    with override_settings(FIRMWARE_PUBLIC_KEYS=engineer.setting):
+        rolled_out(engineer.publish())
+        settlement.sweep(now=clock.now() + timedelta(minutes=2))  # no dose is being poured any more
+        house.kitchen.status(battery_level=80)
+        return say(house.kitchen, offered(house.kitchen), "succeeded", version="2.2.0")
 
 
 def journal() -> dict[str, Any]:
@@ -207,6 +219,7 @@ SCENARIOS: dict[str, Callable[[House], Any]] = {
     "POST /iot/credentials/rotate": lambda h: h.kitchen.post("/iot/credentials/rotate", {"reason": "yearly"}),
     "POST /iot/factory-reset": lambda h: h.kitchen.post("/iot/factory-reset"),
     "POST /iot/commands/{command_id}/ack": acknowledge,
+    "POST /iot/firmware/jobs/{job_id}/status": report_update,
     "POST /devices/{device_id}/commands": lambda h: h.alice.post(f"{h.device}/commands", {"type": "reboot"}),
     "DELETE /devices/{device_id}/commands/{command_id}": lambda h: h.alice.delete(
         f"{h.device}/commands/{commanded(h)}"

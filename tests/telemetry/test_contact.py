@@ -19,7 +19,7 @@ from zinzino import clock
 def test_a_hello_is_answered_with_all_that_it_must_know(kitchen: Unit, statements: make.Statements) -> None:
     kitchen.post("/iot/heartbeat", {})
     hello = {"boot": 42, "conn": 1, "firmware_version": "1.3.0", "hardware_rev": "d1", "battery_level": 84}
-    with statements(10):  # one of them begins an alert's state, once
+    with statements(12):  # one of them begins an alert's state, once
         answer = kitchen.post("/iot/hello", hello)
     assert answer.status_code == 200
     told = answer.data

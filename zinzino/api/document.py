@@ -64,6 +64,7 @@ FAILURES: dict[int, type[errors.ApiError]] = {
         errors.InvalidFields,
         upgrade.UpgradeRequired,
         errors.RateLimitExceeded,
+        errors.RangeNotSatisfiable,
         errors.InternalError,
         errors.ServiceUnavailable,
     )

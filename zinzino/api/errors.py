@@ -101,6 +101,12 @@ class PayloadTooLarge(ApiError):
     message = gettext_lazy("The request is too large.")
 
 
+class RangeNotSatisfiable(ApiError):
+    status_code = status.HTTP_416_REQUESTED_RANGE_NOT_SATISFIABLE
+    code = "RANGE_NOT_SATISFIABLE"
+    message = gettext_lazy("The file has no such part.")
+
+
 class RateLimitExceeded(ApiError):
     status_code = status.HTTP_429_TOO_MANY_REQUESTS
     code = "RATE_LIMIT_EXCEEDED"

@@ -1,0 +1,1 @@
+from tests.firmware.conftest import engineer, release, rollout  # noqa: F401  (fixtures)
