@@ -3,16 +3,18 @@
 import fcntl
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 from django.apps import apps
 from django.conf import settings
 from django.db import connection
+from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test.utils import CaptureQueriesContext
 
 from devices.models import SupplementProfile
@@ -30,6 +32,26 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # one run, not each of its pytest-xdist workers
         _take_turns()
     attach()
+    DatabaseOperations.sql_flush = deleted  # type: ignore[method-assign, assignment]
+
+
+TRUNCATED = DatabaseOperations.sql_flush
+
+
+def deleted(
+    self: DatabaseOperations, style: Any, tables: Sequence[str], *, reset_sequences: bool = False, **more: Any
+) -> list[str]:
+    """After a test that really commits: TRUNCATE makes new files for each of our tables, which takes 0.3 s;
+    DELETE of so few rows 0.01 s. It must set off no trigger, which only a superuser can ask for.
+    """
+    with self.connection.cursor() as cursor:
+        cursor.execute("SHOW is_superuser")
+        may = cursor.fetchone() == ("on",)
+    if reset_sequences or not may:
+        return TRUNCATED(self, style, tables, reset_sequences=reset_sequences, **more)
+    rows = [f"DELETE FROM {self.quote_name(table)}" for table in tables]
+    role = "SET LOCAL session_replication_role ="
+    return [f"{role} replica", *rows, f"{role} origin"] if rows else []
 
 
 def _take_turns() -> None:
