@@ -10,7 +10,7 @@ ARGS ?=
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
 
-run: packages ## the whole product on http://127.0.0.1:3000 (HOST, PORT, DATA_DIR, DATABASE_URL, REDIS_URL)
+run: packages mosquitto ## the whole product on http://127.0.0.1:3000 (HOST, PORT, DATA_DIR, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python manage.py run --tied
 
 test: dev-packages chromium mosquitto ## the tests, on two cores (ARGS="-k name" selects)
@@ -37,7 +37,7 @@ mosquitto:
 				{ apt-get update -qq && apt-get install -y -qq --no-install-recommends mosquitto; } >/dev/null 2>&1; \
 		fi; \
 		command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || \
-			echo "There is no mosquitto: the MQTT tests will be skipped."; \
+			echo "There is no mosquitto: dispensers speak HTTP only, and the MQTT tests are skipped."; \
 	}
 
 soak: dev-packages ## the long runs

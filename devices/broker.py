@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from devices.credentials import mqtt_hash
+from zinzino.mosquitto import Mosquitto
 
 # A trigger on device_credentials notifies it (migration 0007).
 CHANNEL = "broker_users"
@@ -38,6 +39,10 @@ class Files:
     folder: Path
     # The broker's own; it is told of changes where this file names a process.
     pid_file: Path | None = None
+
+    @classmethod
+    def of(cls, broker: Mosquitto) -> "Files":
+        return cls(broker.auth, broker.pid_file)
 
     def sync(self) -> int | None:
         """Write what has changed and tell the broker; the number of units, None where all was as it is."""

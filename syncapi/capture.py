@@ -62,29 +62,60 @@ BEGIN
 END $$;
 """
 
+# What people may edit of a dispenser.
+DEVICE_EDITS = "device_name,location,is_active,settings"
+
+
+def _row(name: str) -> str:
+    return f"ROW({', '.join(f'{name}.{column}' for column in ('user_id', *DEVICE_EDITS.split(',')))})"
+
+
 # Arguments of the trigger: kind, id column, owner column, partition column or '', editable fields or ''.
-CAPTURE = """
+CAPTURE = f"""
 CREATE FUNCTION sync_capture() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-  before jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
-  after jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
-  old_owner uuid := before ->> TG_ARGV[2];
-  new_owner uuid := after ->> TG_ARGV[2];
+  before jsonb;
+  after jsonb;
+  old_owner uuid;
+  new_owner uuid;
   stamp timestamptz(3);
   edited jsonb;
+  object uuid;
+  part timestamptz;
+  reported boolean := false;
 BEGIN
-  IF old_owner <> new_owner THEN
-    -- Two clocks are always locked in the order of their ids.
-    PERFORM sync_tick(least(old_owner, new_owner));
-    PERFORM sync_tick(greatest(old_owner, new_owner));
+  -- What a dispenser reports changes neither its owner nor anything that people edit. To turn both rows into
+  -- JSON would cost more than all the rest.
+  IF TG_OP = 'UPDATE' AND TG_ARGV[0] IN ('device', 'device_state') THEN
+    reported := {_row("OLD")} IS NOT DISTINCT FROM {_row("NEW")};
   END IF;
-  IF old_owner IS DISTINCT FROM new_owner AND old_owner IS NOT NULL THEN
-    stamp := sync_tick(old_owner);
-    IF stamp IS NOT NULL THEN
-      INSERT INTO sync_change (user_id, kind, object_id, ts, created_ts, op)
-      VALUES (old_owner, TG_ARGV[0], (before ->> TG_ARGV[1])::uuid, stamp, stamp, 'D')
-      ON CONFLICT (user_id, kind, object_id)
-      DO UPDATE SET ts = excluded.ts, op = 'D', part = NULL, fields = NULL;
+  IF reported THEN
+    new_owner := NEW.user_id;
+    object := NEW.id;
+  ELSE
+    IF TG_OP <> 'INSERT' THEN
+      before := to_jsonb(OLD);
+      old_owner := before ->> TG_ARGV[2];
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+      after := to_jsonb(NEW);
+      new_owner := after ->> TG_ARGV[2];
+      object := after ->> TG_ARGV[1];
+      part := CASE WHEN TG_ARGV[3] <> '' THEN (after ->> TG_ARGV[3])::timestamptz END;
+    END IF;
+    IF old_owner <> new_owner THEN
+      -- Two clocks are always locked in the order of their ids.
+      PERFORM sync_tick(least(old_owner, new_owner));
+      PERFORM sync_tick(greatest(old_owner, new_owner));
+    END IF;
+    IF old_owner IS DISTINCT FROM new_owner AND old_owner IS NOT NULL THEN
+      stamp := sync_tick(old_owner);
+      IF stamp IS NOT NULL THEN
+        INSERT INTO sync_change (user_id, kind, object_id, ts, created_ts, op)
+        VALUES (old_owner, TG_ARGV[0], (before ->> TG_ARGV[1])::uuid, stamp, stamp, 'D')
+        ON CONFLICT (user_id, kind, object_id)
+        DO UPDATE SET ts = excluded.ts, op = 'D', part = NULL, fields = NULL;
+      END IF;
     END IF;
   END IF;
   IF new_owner IS NOT NULL THEN
@@ -95,8 +126,7 @@ BEGIN
          WHERE before -> name IS DISTINCT FROM after -> name;
       END IF;
       INSERT INTO sync_change (user_id, kind, object_id, ts, created_ts, op, part, fields)
-      VALUES (new_owner, TG_ARGV[0], (after ->> TG_ARGV[1])::uuid, stamp, stamp, 'U',
-              CASE WHEN TG_ARGV[3] <> '' THEN (after ->> TG_ARGV[3])::timestamptz END, edited)
+      VALUES (new_owner, TG_ARGV[0], object, stamp, stamp, 'U', part, edited)
       ON CONFLICT (user_id, kind, object_id) DO UPDATE SET
         ts = excluded.ts, op = 'U', part = excluded.part,
         created_ts = CASE sync_change.op WHEN 'D' THEN excluded.ts ELSE sync_change.created_ts END,
@@ -105,7 +135,7 @@ BEGIN
                       THEN (SELECT jsonb_object_agg(name, stamp)
                               FROM unnest(string_to_array(TG_ARGV[4], ',')) AS name)
                       WHEN excluded.fields IS NULL THEN sync_change.fields
-                      ELSE coalesce(sync_change.fields, '{}') || excluded.fields END;
+                      ELSE coalesce(sync_change.fields, '{{}}') || excluded.fields END;
     END IF;
   END IF;
   RETURN NULL;
@@ -178,7 +208,7 @@ SYNCED = (
         "user_id, device_name, device_type, mac_address, serial_number, location, battery_level,"
         "supplement_level, is_connected, last_sync, last_seen, firmware_version, total_doses_dispensed, is_active,"
         "setup_state, plan, plan_version, timezone, settings, last_decision, created_at, updated_at",
-        editable="device_name,location,is_active,settings",
+        editable=DEVICE_EDITS,
     ),
     Synced("device_state", "devices", "user_id, cup_placed, sensor_reading, last_state_change"),
     Synced(

@@ -36,3 +36,13 @@ def acknowledged(bounds: list[int], *, first: int) -> int:
     if position >= 0 and bounds[2 * position] <= first <= bounds[2 * position + 1]:
         return bounds[2 * position + 1]
     return first - 1
+
+
+def advanced(
+    known: tuple[int, list[int]] | None, numbers: list[int], *, first: int | None
+) -> tuple[int, list[int]]:
+    """How far a boot is acknowledged after `numbers`, and what was taken of it; `first` as its envelope says."""
+    acked, taken = known or (0, [])
+    first = acked + 1 if first is None else max(1, first)
+    taken = since(first, with_taken(taken, numbers))
+    return acknowledged(taken, first=first), taken

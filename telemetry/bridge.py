@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -110,11 +110,16 @@ class Bridge:
         message = Message(
             came.mid, came.qos, came.topic, bytes(came.payload), clock.now(), waited, self.connection
         )
-        try:
-            # Of QoS 1 there is always room for all that may be under way.
-            self.waiting.put_nowait(message)
-        except queue.Full:
-            self.counts["dropped"] += 1
+        while not self.stopping.is_set():
+            try:
+                self.waiting.put(message, timeout=1.0 if came.qos else None, block=bool(came.qos))
+                return
+            except queue.Full:
+                # Of QoS 1 nothing may be passed over: it would never be acknowledged, nor come again. To read no
+                # further holds the broker back, which may send more than it was told it may (2.0.11 does).
+                if not came.qos:
+                    self.counts["dropped"] += 1
+                    return
 
     # --- on the main thread -------------------------------------------------------------------
 
@@ -177,11 +182,12 @@ class Bridge:
 
     def take(self, batch: Sequence[Message]) -> None:
         began = time.monotonic()
-        events = [message for message in batch if kind_of(message) == "evt"]
+        kinds = [(kind_of(message), message) for message in batch]
+        events = [message for kind, message in kinds if kind == "evt"]
+        single = [(kind, message) for kind, message in kinds if kind != "evt"]
         # Somebody stands before the dispenser.
-        for message in sorted(batch, key=lambda message: kind_of(message) != "req"):
-            if kind_of(message) != "evt":
-                self.insist(partial(self.take_one, message))
+        for _, message in sorted(single, key=lambda each: each[0] != "req"):
+            self.insist(partial(self.take_one, message))
         if events:
             self.insist(partial(self.take_events, events))
         self.counts["messages"] += len(batch)
@@ -205,26 +211,19 @@ class Bridge:
         self.acknowledge(message)
 
     def take_events(self, messages: Sequence[Message]) -> None:
-        uploads, sources = [], []
-        for message in messages:
-            place = topics.address_of(message.topic)
-            if place is None:
-                continue
-            try:
-                batch = envelopes.read(parsers.loads(message.payload, storable=False))
-            except (UnreadableEnvelope, APIException) as error:
-                batch = unreadable(message, error)
-            uploads.append(journals.Upload(place[0], batch))
-            sources.append(message)
+        uploads = [upload for message in messages if (upload := upload_in(message))]
         receipts = journals.take(uploads, now=clock.now())
         for message in messages:
             self.acknowledge(message)
+        # Of several envelopes of one journal the last acknowledgement says it all.
+        acked: dict[tuple[UUID, int], int] = {}
         for upload, receipt in zip(uploads, receipts, strict=True):
-            if receipt is None:
-                continue
-            self.counts["dead_letters"] += len(receipt.rejected)
-            if receipt.acked:
-                self.say(topics.ack_of(upload.device_id, receipt.acked))
+            if receipt:
+                self.counts["dead_letters"] += len(receipt.rejected)
+                if receipt.acked:
+                    acked[upload.device_id, receipt.acked[0]] = receipt.acked[1]
+        for (device_id, boot), seq in acked.items():
+            self.say(topics.ack_of(device_id, (boot, seq)))
 
     def bury(self, device_id: UUID, message: Message, error: Exception) -> None:
         code = getattr(error, "code", "VALIDATION_ERROR")
@@ -239,8 +238,7 @@ class Bridge:
             self.client.ack(message.mid, message.qos)
 
     def say(self, said: Said) -> Any:
-        properties = properties_of(PacketTypes.PUBLISH, MessageExpiryInterval=said.good_s)
-        return self.client.publish(said.address, dumps(said.body), qos=1, properties=properties)
+        return self.client.publish(said.address, dumps(said.body), qos=1, properties=expiring(said.good_s))
 
     # --- commands, on a thread of their own -----------------------------------------------------
 
@@ -282,6 +280,23 @@ def properties_of(kind: int, **values: int) -> Properties:
     for name, value in values.items():
         setattr(properties, name, value)
     return properties
+
+
+@lru_cache(maxsize=1000)
+def expiring(good_s: int) -> Properties:
+    return properties_of(PacketTypes.PUBLISH, MessageExpiryInterval=good_s)
+
+
+def upload_in(message: Message) -> journals.Upload | None:
+    """What a dispenser sent of its journal; None on a topic of no dispenser."""
+    place = topics.address_of(message.topic)
+    if place is None:
+        return None
+    try:
+        batch = envelopes.read_bytes(message.payload)
+    except (UnreadableEnvelope, APIException) as error:
+        batch = unreadable(message, error)
+    return journals.Upload(place[0], batch)
 
 
 def handled(caller: Any, kind: str, message: Message) -> Said | None:

@@ -7,6 +7,8 @@ from enum import Enum, StrEnum
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from telemetry.models import TimeQuality
 from zinzino.clock import epoch_ms
 
@@ -50,9 +52,8 @@ class Sent:
     clock: DeviceClock = DeviceClock.OK
 
 
-@dataclass(frozen=True, slots=True)
-class JournalEvent:
-    """One line of a dispenser's journal (iot.md 2); `data` is valid for its kind."""
+class JournalEvent(msgspec.Struct, frozen=True):
+    """One line of a dispenser's journal (iot.md 2); `data` is valid for its kind. Made in great numbers."""
 
     id: UUID
     kind: str

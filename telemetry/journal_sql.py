@@ -1,8 +1,10 @@
 """The statements that take events in bulk, of many dispensers at once (performance.md 10)."""
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from operator import attrgetter
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import orjson
@@ -10,6 +12,8 @@ from django.db import connection
 
 from telemetry.sql import LockedDevice
 
+# The part of the time to silence by which it may end early.
+HARDLY = 1 / 40
 # The dispensers of the batch, and where doses are among its events all others of the same people: their doses
 # count against each other. In the order of their ids, as `telemetry.family` locks them.
 LOCK = f"""
@@ -19,10 +23,12 @@ SELECT {", ".join(LockedDevice._fields)} FROM devices
                              WHERE own.id = ANY(%(dosing)s::uuid[])))
  ORDER BY id FOR UPDATE"""
 
+# The keys of telemetry.events.event_key; answers those that were taken before.
 TAKE_KEYS = """
-INSERT INTO event_keys (device_id, key, created_at)
-SELECT device_id, key, %s FROM unnest(%s::uuid[], %s::text[]) AS x (device_id, key)
-ON CONFLICT DO NOTHING RETURNING device_id, key"""
+WITH sent AS (SELECT * FROM unnest(%(device_ids)s::uuid[], %(ids)s::uuid[]) AS x (device_id, id)),
+     new AS (INSERT INTO event_keys (device_id, key, created_at)
+             SELECT device_id, 'event:' || id, %(now)s FROM sent ON CONFLICT DO NOTHING RETURNING device_id, key)
+SELECT device_id, id FROM sent WHERE (device_id, 'event:' || id) NOT IN (SELECT device_id, key FROM new)"""
 
 STORE_STATES = """
 INSERT INTO device_states (id, timestamp, time_quality, device_time, device_id, cup_placed, sensor_reading,
@@ -54,33 +60,18 @@ UPDATE devices d SET
   cup_placed = x.cup_placed, sensor_reading = x.sensor_reading, last_state_change = x.last_state_change,
   last_event_at = x.last_event_at, last_removal_at = x.last_removal_at, event_count = d.event_count + x.states,
   battery_level = x.battery_level, supplement_level = x.supplement_level, levels_at = x.levels_at,
-  is_connected = true, setup_state = 'online', contact_at = %(now)s,
-  silent_at = greatest(d.silent_at, %(silent_at)s), last_seen = x.shown_at, last_sync = x.shown_at,
+  is_connected = true, setup_state = 'online', contact_at = at.now,
+  -- It is indexed: a row whose end of presence hardly moves keeps its place on the page.
+  silent_at = CASE WHEN d.silent_at > at.silent - at.hardly THEN d.silent_at ELSE at.silent END,
+  last_seen = x.shown_at, last_sync = x.shown_at,
   updated_at = CASE WHEN x.events > 0 OR NOT d.is_connected OR d.last_seen IS DISTINCT FROM x.shown_at
-                    THEN %(now)s ELSE d.updated_at END
-  FROM unnest(%(id)s::uuid[], %(cup_placed)s::bool[], %(sensor_reading)s::numeric[],
-              %(last_state_change)s::timestamptz[], %(last_event_at)s::timestamptz[],
-              %(last_removal_at)s::timestamptz[], %(states)s::int[], %(battery_level)s::int2[],
-              %(supplement_level)s::int2[], %(levels_at)s::timestamptz[], %(shown_at)s::timestamptz[],
-              %(events)s::int[])
+                    THEN at.now ELSE d.updated_at END
+  FROM (SELECT %s::timestamptz AS now, %s::timestamptz AS silent, %s::interval AS hardly) AS at,
+       unnest(%s::uuid[], %s::bool[], %s::numeric[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[],
+              %s::int[], %s::int2[], %s::int2[], %s::timestamptz[], %s::timestamptz[], %s::int[])
     AS x (id, cup_placed, sensor_reading, last_state_change, last_event_at, last_removal_at, states,
           battery_level, supplement_level, levels_at, shown_at, events)
  WHERE d.id = x.id"""
-APPLIED = (
-    "id",
-    "cup_placed",
-    "sensor_reading",
-    "last_state_change",
-    "last_event_at",
-    "last_removal_at",
-    "states",
-    "battery_level",
-    "supplement_level",
-    "levels_at",
-    "shown_at",
-    "events",
-)
-
 READ_ACKS = """
 SELECT a.device_id, a.boot, a.acked, a.taken
   FROM journal_acks a JOIN unnest(%s::uuid[], %s::bigint[]) AS x (device_id, boot) USING (device_id, boot)"""
@@ -108,30 +99,48 @@ def lock(ids: Collection[UUID], *, dosing: Collection[UUID]) -> dict[UUID, Locke
         return {row[0]: LockedDevice(*row) for row in cursor.fetchall()}
 
 
-def take_keys(keys: Sequence[tuple[UUID, str]], *, now: datetime) -> set[tuple[UUID, str]]:
-    """Those among the keys that are new, from now on taken."""
+def take_keys(keys: Sequence[tuple[UUID, UUID]], *, now: datetime) -> Sequence[tuple[UUID, UUID]]:
+    """Take the events of dispensers, by their ids; those of them that were taken before."""
     if not keys:
-        return set()
+        return ()
+    device_ids, ids = columns(keys)
     with connection.cursor() as cursor:
-        cursor.execute(TAKE_KEYS, (now, *columns(keys, 2)))
-        return set(cursor.fetchall())
+        cursor.execute(TAKE_KEYS, {"device_ids": device_ids, "ids": ids, "now": now})
+        return cast("Sequence[tuple[UUID, UUID]]", cursor.fetchall())
 
 
 def store(statement: str, rows: Sequence[tuple[Any, ...]], *, now: datetime) -> None:
     """Insert the rows by one of the STORE statements."""
     if rows:
-        _run(statement, (now, *columns(rows, len(rows[0]))))
+        _run(statement, (now, *columns(rows)))
 
 
 def store_refills(rows: Sequence[tuple[Any, ...]]) -> None:
     if rows:
-        _run(STORE_REFILLS, columns(rows, 6))
+        _run(STORE_REFILLS, columns(rows))
 
 
-def apply(rows: Sequence[Mapping[str, Any]], *, now: datetime, silent_at: datetime) -> None:
-    """Each row has the names of APPLIED."""
-    by_name = {name: [row[name] for row in rows] for name in APPLIED}
-    _run(APPLY, {**by_name, "now": now, "silent_at": silent_at})
+class Applied(NamedTuple):
+    """What a batch makes of one dispenser."""
+
+    id: UUID
+    cup_placed: bool
+    sensor_reading: Decimal | float | None
+    last_state_change: datetime | None
+    last_event_at: datetime | None
+    last_removal_at: datetime | None
+    states: int
+    battery_level: int
+    supplement_level: int
+    levels_at: datetime | None
+    shown_at: datetime
+    events: int
+
+
+def apply(rows: Sequence[Applied], *, now: datetime, silent_at: datetime) -> None:
+    """At least one row."""
+    hardly = (silent_at - now) * HARDLY
+    _run(APPLY, (now, silent_at, hardly, *columns(rows)))
 
 
 def read_acks(places: Collection[tuple[UUID, int]]) -> dict[tuple[UUID, int], tuple[int, list[int]]]:
@@ -139,14 +148,14 @@ def read_acks(places: Collection[tuple[UUID, int]]) -> dict[tuple[UUID, int], tu
     if not places:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(READ_ACKS, columns(list(places), 2))
+        cursor.execute(READ_ACKS, columns(places))
         return {(device_id, boot): (acked, taken) for device_id, boot, acked, taken in cursor.fetchall()}
 
 
 def write_acks(acks: Mapping[tuple[UUID, int], tuple[int, list[int]]], *, now: datetime) -> None:
     if acks:
         rows = [(*place, acked, "{" + ",".join(map(str, taken)) + "}") for place, (acked, taken) in acks.items()]
-        _run(WRITE_ACKS, (now, *columns(rows, 4)))
+        _run(WRITE_ACKS, (now, *columns(rows)))
 
 
 def keep_dead_letters(rows: Sequence[tuple[Any, ...]], *, now: datetime) -> None:
@@ -159,9 +168,31 @@ def lock_clocks(user_ids: Collection[UUID]) -> None:
         _run(LOCK_CLOCKS, (list(user_ids),))
 
 
-def columns(rows: Sequence[Sequence[Any]], count: int) -> list[list[Any]]:
-    """The rows turned on their side, as unnest takes them."""
-    return [[row[index] for row in rows] for index in range(count)]
+def columns(rows: Collection[Sequence[Any]]) -> list[str]:
+    """The rows, at least one, turned on their side, as unnest takes them."""
+    return [literal(column) for column in zip(*rows, strict=True)]
+
+
+def literal(values: Sequence[Any]) -> str:
+    """An array as PostgreSQL writes it; the driver's own way costs as much as all the rest of a batch."""
+    written = ["NULL" if value is None else WRITTEN[type(value)](value) for value in values]
+    return "{" + ",".join(written) + "}"
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+WRITTEN: dict[type, Callable[[Any], str]] = {
+    UUID: attrgetter("hex"),
+    datetime: datetime.isoformat,
+    date: date.isoformat,
+    bool: str,
+    int: str,
+    float: repr,
+    Decimal: str,
+    str: quoted,
+}
 
 
 def json_of(value: Any) -> str:

@@ -8,7 +8,6 @@ clocks of their people by ascending id.
 import base64
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -115,7 +114,8 @@ def take_together(uploads: Sequence[Upload], *, now: datetime) -> list[Receipt |
     devices = journal_sql.lock({each.device_id for each in uploads}, dosing=dosing)
     known = [each for each in uploads if each.device_id in devices]
     new = new_events(known, now=now)
-    receipts = {id(each): receipt_of(each, new[each.device_id]) for each in known}
+    fresh = {id(event) for events in new.values() for event, _ in events.values()}
+    receipts = {id(each): receipt_of(each, fresh) for each in known}
     tallies = [
         tallied(devices[device_id], list(events.values()), now=now) for device_id, events in sorted(new.items())
     ]
@@ -137,26 +137,26 @@ def count(receipts: Sequence[Receipt]) -> None:
         metrics.JOURNAL_EVENTS.labels("rejected").inc(len(each.rejected))
 
 
-New = dict[UUID, dict[str, tuple[JournalEvent, Sent]]]
+New = dict[UUID, dict[UUID, tuple[JournalEvent, Sent]]]
 
 
 def new_events(uploads: Sequence[Upload], *, now: datetime) -> New:
-    """The events that nobody has heard of, by dispenser and key, each as it was first sent."""
-    by_device: New = defaultdict(dict)
+    """The events that nobody has heard of, by dispenser and id, each as it was first sent."""
+    by_device: New = {}
     for upload in uploads:
-        known = by_device[upload.device_id]
+        events, sent = by_device.setdefault(upload.device_id, {}), upload.batch.sent
         for event in upload.batch.events:
-            known.setdefault(event.key, (event, upload.batch.sent))
-    keys = [(device_id, key) for device_id, events in sorted(by_device.items()) for key in events]
-    new = journal_sql.take_keys(keys, now=now)
-    return {
-        device_id: {key: each for key, each in events.items() if (device_id, key) in new}
-        for device_id, events in by_device.items()
-    }
+            if event.id not in events:
+                events[event.id] = event, sent
+    keys = [(device_id, event_id) for device_id in sorted(by_device) for event_id in by_device[device_id]]
+    for device_id, event_id in journal_sql.take_keys(keys, now=now):
+        del by_device[device_id][event_id]
+    return by_device
 
 
-def receipt_of(upload: Upload, new: dict[str, tuple[JournalEvent, Sent]]) -> Receipt:
-    accepted = sum(event.key in new and new[event.key][0] is event for event in upload.batch.events)
+def receipt_of(upload: Upload, new: set[int]) -> Receipt:
+    """`new`: by identity, because the same event may stand in several envelopes."""
+    accepted = sum(id(event) in new for event in upload.batch.events)
     return Receipt(accepted, len(upload.batch.events) - accepted, list(upload.batch.rejected))
 
 
@@ -173,22 +173,20 @@ def store(tallies: Sequence[Tally], *, now: datetime) -> None:
         journal_sql.apply([applied(tally, now) for tally in tallies], now=now, silent_at=silent_at(now))
 
 
-def applied(tally: Tally, now: datetime) -> dict[str, Any]:
-    battery, supplement, levels_at = tally.newest_levels
-    return {
-        "id": tally.device.id,
-        "cup_placed": tally.cup.placed,
-        "sensor_reading": tally.cup.sensor_reading,
-        "last_state_change": tally.cup.changed_at,
-        "last_event_at": tally.cup.newest_event_at,
-        "last_removal_at": tally.cup.removed_at,
-        "states": len(tally.states),
-        "battery_level": battery,
-        "supplement_level": supplement,
-        "levels_at": levels_at,
-        "shown_at": shown_at(tally.device.last_seen, now),
-        "events": tally.events,
-    }
+def applied(tally: Tally, now: datetime) -> journal_sql.Applied:
+    cup = tally.cup
+    return journal_sql.Applied(
+        tally.device.id,
+        cup.placed,
+        cup.sensor_reading,
+        cup.changed_at,
+        cup.newest_event_at,
+        cup.removed_at,
+        len(tally.states),
+        *tally.newest_levels,
+        shown_at(tally.device.last_seen, now),
+        tally.events,
+    )
 
 
 def refill_row(tally: Tally, happened: Happened) -> tuple[Any, ...]:
@@ -209,8 +207,13 @@ def observe_levels(tallies: Sequence[Tally], *, now: datetime) -> None:
         or notifications.matters([(each.battery, each.supplement) for each in tally.levels], before=tally.device)
     ]
     for device in Device.objects.filter(pk__in=telling).order_by("user_id", "pk"):
+        is_watched = device.pk in watched
         for levels in reporting[device.pk].levels:
-            observe(device, levels, now=now)
+            # As if each had come alone.
+            if is_watched or notifications.matters([(levels.battery, levels.supplement)], before=device):
+                observe(device, levels, now=now)
+                is_watched = bool(notifications.watched([device.pk], now=now))
+            keep(device, levels)
 
 
 def observe(device: Device, levels: Levels, *, now: datetime) -> None:
@@ -218,6 +221,10 @@ def observe(device: Device, levels: Levels, *, now: datetime) -> None:
     known = {kind: level for kind, level in said.items() if level is not None}
     for kind in notifications.observe_levels(device, known, now=now, sampled_at=levels.at):
         presence.log_low_level(device, kind, now=now)
+
+
+def keep(device: Device, levels: Levels) -> None:
+    """What the next sample is compared with."""
     if device.levels_at is None or levels.at >= device.levels_at:
         device.battery_level = device.battery_level if levels.battery is None else levels.battery
         device.supplement_level = device.supplement_level if levels.supplement is None else levels.supplement
@@ -275,19 +282,16 @@ def payload_of(raw: Any) -> str:
 
 
 def acknowledge(uploads: Sequence[Upload], receipts: dict[int, Receipt], *, now: datetime) -> None:
-    boots = {(each.device_id, boot) for each in uploads for boot, _ in each.batch.places}
-    boots |= {(each.device_id, each.batch.boot) for each in uploads if each.batch.boot is not None}
-    known = journal_sql.read_acks(boots)
+    numbered = [(upload, upload.batch.numbers, receipts[id(upload)]) for upload in uploads]
+    places = {(upload.device_id, boot) for upload, numbers, _ in numbered for boot in numbers}
+    empty = {(each.device_id, each.batch.sent.boot) for each, numbers, _ in numbered if not numbers}
+    known = journal_sql.read_acks(places | {(device_id, boot) for device_id, boot in empty if boot is not None})
     changed: dict[tuple[UUID, int], tuple[int, list[int]]] = {}
-    for upload in uploads:
-        for boot in sorted({boot for boot, _ in upload.batch.places}):
+    for upload, numbers, receipt in numbered:
+        for boot, taken in sorted(numbers.items()):
             place = (upload.device_id, boot)
-            acked, taken = known.get(place, (0, []))
-            numbers = [seq for its, seq in upload.batch.places if its == boot]
-            first = acked + 1 if upload.batch.first is None else max(1, upload.batch.first)
-            taken = acks.since(first, acks.with_taken(taken, numbers))
-            known[place] = changed[place] = (acks.acknowledged(taken, first=first), taken)
-        if upload.batch.boot is not None:
-            acked = known.get((upload.device_id, upload.batch.boot), (0, []))[0]
-            receipts[id(upload)].acked = upload.batch.boot, acked
+            changed[place] = known[place] = acks.advanced(known.get(place), taken, first=upload.batch.first)
+        boot_said = min(numbers, default=upload.batch.sent.boot)
+        if boot_said is not None:
+            receipt.acked = boot_said, known.get((upload.device_id, boot_said), (0, []))[0]
     journal_sql.write_acks(changed, now=now)

@@ -315,7 +315,7 @@ class EventKey(models.Model):
     """An event that was taken: the same one again stores nothing."""
 
     pk = models.CompositePrimaryKey("device_id", "key")
-    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="+")
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="+", db_index=False)
     key = models.CharField(max_length=60)
     decision_id = models.UUIDField(null=True)
     created_at = models.DateTimeField()
@@ -332,7 +332,7 @@ class JournalAck(models.Model):
     """How far the journal of one boot of a dispenser is safe with us (iot.md 2)."""
 
     pk = models.CompositePrimaryKey("device_id", "boot")
-    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="+")
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="+", db_index=False)
     boot = models.BigIntegerField()
     acked = models.BigIntegerField()
     # Bounds of what was taken (telemetry.acks).

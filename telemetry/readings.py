@@ -57,4 +57,6 @@ def current_cup(before: Cup, reading: Reading, at: datetime) -> Cup:
 
 
 def later(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max((moment for moment in (one, other) if moment), default=None)
+    if one is None or other is None:
+        return one or other
+    return max(one, other)

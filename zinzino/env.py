@@ -59,6 +59,11 @@ class Env(FileAwareEnv):
             raise refused(name, f"is {value}, outside {least} to {most}")
         return value
 
+    def kept_number(self, path: Path, default: int) -> int:
+        """The number that this data folder has kept, or the default."""
+        said = path.read_text().strip() if path.exists() else ""
+        return int(said) if said.isdecimal() else default
+
     def flag(self, name: str, *, default: bool) -> bool:
         value = self.str(name, default=str(default)).lower()
         if value not in {"true", "false", "1", "0", "yes", "no", "on", "off"}:

@@ -22,7 +22,7 @@ import psutil
 from django.conf import settings
 from supervisor.xmlrpc import SupervisorTransport
 
-from zinzino import embedded, linux, metrics
+from zinzino import embedded, linux, metrics, mosquitto
 from zinzino.embedded.layout import Layout
 
 MARK = "ZINZINO_RUN"  # in the environment of everything we start; its value is the data folder
@@ -44,7 +44,7 @@ class Program:
 
 
 def programs() -> list[Program]:
-    """Everything `make run` keeps alive, beside the embedded servers."""
+    """What the product consists of, beside its servers."""
     web = (
         f"--interface wsgi --no-ws --workers {settings.WEB_WORKERS} --blocking-threads 4 --respawn-failed-workers"
     )
@@ -53,7 +53,18 @@ def programs() -> list[Program]:
         Program("web", "granian", f"{web} {where} --workers-kill-timeout 5s zinzino.wsgi:application"),
         Program("worker", "celery", "--quiet -A zinzino worker -c 2 --without-mingle --without-gossip -l INFO"),
         Program("beat", "celery", "--quiet -A zinzino beat -l WARNING --pidfile="),
+        # Between the broker of the dispensers and the services.
+        Program("bridge", "manage", "mqtt_bridge"),
     ]
+
+
+def supervised() -> list[Program]:
+    """What `make run` starts: with a broker of ours unless another is named, and no bridge where there is none."""
+    if not settings.EMBEDDED_MQTT:
+        return programs()
+    if mosquitto.installed():
+        return [*programs(), Program("broker", "manage", "mqtt_broker")]
+    return [program for program in programs() if program.name != "bridge"]
 
 
 def run(out: TextIOBase | IO[str]) -> None:
@@ -84,7 +95,7 @@ class Supervised:
         self.layout = Layout(settings.DATA_DIR)
         self.socket = self.layout.sockets / "supervisor.sock"
         self.process: subprocess.Popen[bytes] | None = None
-        self.tails = [Tail(program.name, self.layout.log / f"{program.name}.log") for program in programs()]
+        self.tails = [Tail(program.name, self.layout.log / f"{program.name}.log") for program in supervised()]
         self.tails.append(Tail("run", self.layout.log / "supervisord.log", only=LOUD))
 
     def watch(self) -> None:
@@ -186,9 +197,9 @@ def configuration(socket_path: Path) -> str:
         "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
         f"[unix_http_server]\nfile={os.path.relpath(socket_path, settings.DATA_DIR / 'run')}\nchmod=0700",
         # One group: the members of a group stop together, groups stop one after the other.
-        f"[group:zinzino]\nprograms={','.join(program.name for program in programs())}",
+        f"[group:zinzino]\nprograms={','.join(program.name for program in supervised())}",
     ]
-    return "\n".join(sections + [section(program) for program in programs()])
+    return "\n".join(sections + [section(program) for program in supervised()])
 
 
 def section(program: Program) -> str:
@@ -226,7 +237,37 @@ def take_place() -> IO[str]:
     end_leftovers()
     metrics.forget()
     check_port(settings.HOST, settings.PORT)
+    settle_mqtt_port()
     return file
+
+
+def settle_mqtt_port() -> None:
+    """The port of our own broker: the one that is set; else that of last time or any that is free."""
+    if not settings.EMBEDDED_MQTT:
+        return
+    port: int = settings.MQTT_PORT
+    if "MQTT_PORT" in os.environ:
+        check_port(settings.HOST, port, name="MQTT_PORT")
+    elif not (settings.MQTT_PORT_FILE.exists() and is_free(port)):
+        port = free_port()
+    if settings.MQTT_PUBLIC_PORT == settings.MQTT_PORT:
+        settings.MQTT_PUBLIC_PORT = port
+    settings.MQTT_PORT = port
+    settings.MQTT_PORT_FILE.write_text(f"{port}\n")
+
+
+def is_free(port: int) -> bool:
+    try:
+        check_port(settings.HOST, port)
+    except CannotRun:
+        return False
+    return True
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def end_leftovers(*, grace_s: float = 9.0) -> None:
@@ -251,7 +292,7 @@ def _is_ours(process: psutil.Process) -> bool:
         return False
 
 
-def check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int, *, name: str = "PORT") -> None:
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, kind, protocol, _, address in addresses:
@@ -261,7 +302,7 @@ def check_port(host: str, port: int) -> None:
     except OSError as error:
         raise CannotRun(
             f"Cannot listen on {host}:{port}: {error.strerror}{_listener(port)}. "
-            f"Free it, or choose others: PORT={port + 10} make run"
+            f"Free it, or choose others: {name}={port + 10} make run"
         ) from error
 
 

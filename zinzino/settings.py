@@ -409,8 +409,11 @@ DOSE_CEILINGS = {
 # Who may add a dispenser: anybody who knows its serial and address, only of units that were imported, or only
 # who also has the code from its box.
 # The broker, as the bridge and `mqtt_auth_sync` reach it; bridges of one cell share its name.
+# Without a name of one, `make run` starts a Mosquitto on a port that it has found free and keeps.
+EMBEDDED_MQTT = not (env.str("MQTT_HOST", default="") or PRODUCTION)
 MQTT_HOST = env.str("MQTT_HOST", default="127.0.0.1")
-MQTT_PORT = env.number("MQTT_PORT", 1883, least=1, most=65_535)
+MQTT_PORT_FILE = DATA_DIR / "run" / "mqtt.port"
+MQTT_PORT = env.number("MQTT_PORT", env.kept_number(MQTT_PORT_FILE, 1883), least=1, most=65_535)
 MQTT_CELL = env.str("MQTT_CELL", default="1")
 MQTT_PASSWORD = env.str("MQTT_PASSWORD", default="")
 if not MQTT_PASSWORD:
@@ -418,7 +421,7 @@ if not MQTT_PASSWORD:
     MQTT_PASSWORD = hmac.new(SECRET_KEY.encode(), b"mqtt-bridge", "sha256").hexdigest()
 # Where dispensers find the broker.
 MQTT_PUBLIC_HOST = env.str("MQTT_PUBLIC_HOST", default="127.0.0.1")
-MQTT_PUBLIC_PORT = env.number("MQTT_PUBLIC_PORT", 8883, least=1, most=65_535)
+MQTT_PUBLIC_PORT = env.number("MQTT_PUBLIC_PORT", MQTT_PORT if EMBEDDED_MQTT else 8883, least=1, most=65_535)
 DEVICE_CLAIM_MODE = env.choice("DEVICE_CLAIM_MODE", "open", ("open", "registry", "code"))
 CLAIM_TRIES_PER_HOUR = env.number("CLAIM_TRIES_PER_HOUR", 5, least=1, most=1000)
 # Whose signature an image of firmware needs: `name:key`, as `manage.py firmware_key` says them.

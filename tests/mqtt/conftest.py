@@ -2,7 +2,6 @@
 
 import os
 import queue
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,25 +21,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from devices.broker import Files
 from tests.clients import Phone, Unit
+from zinzino.mosquitto import Mosquitto, installed
 
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
-CONFIG = """
-listener {port} 127.0.0.1
-allow_anonymous false
-password_file {folder}/auth/passwords
-acl_file {folder}/auth/acl
-pid_file {folder}/pid
-persistence true
-persistence_location {folder}/
-max_inflight_messages 1000
-max_queued_messages 200000
-max_packet_size 131072
-log_type error
-log_type warning
+LOGGED = """log_type warning
 log_type notice
 log_type information
 log_type subscribe
-user root
 """
 
 
@@ -59,26 +45,20 @@ def free_port() -> int:
 
 
 class Broker:
-    """Debian's Mosquitto with the product's own password and ACL files."""
+    """Debian's Mosquitto with the product's own configuration, password and ACL files."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self.folder = folder
-        (folder / "auth").mkdir()
-        self.files = Files(folder / "auth", folder / "pid")
-        (folder / "conf").write_text(CONFIG.format(port=self.port, folder=folder))
+        self.server = Mosquitto(folder, self.port, more=LOGGED)
+        self.files = Files.of(self.server)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        assert MOSQUITTO
+        self.server.prepare()
         self.files.sync()
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen([MOSQUITTO, "-c", str(self.folder / "conf")], stderr=log, stdout=log)
-        assert until(self.listens), self.said()
-
-    def listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            self.process = self.server.start(stderr=log, stdout=log)
 
     def said(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
@@ -144,10 +124,9 @@ class Dispenser:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    if MOSQUITTO is None:
+    if installed() is None:
         pytest.skip("There is no mosquitto on this machine.")
-    tmp_path.chmod(0o755)
-    made = Broker(tmp_path)
+    made = Broker(tmp_path / "mosquitto")
     made.start()
     yield made
     made.stop()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 import pytest
 from django.db import connection
 
@@ -61,6 +62,20 @@ def test_a_unit_speaks_and_is_answered(broker: Broker, bridges: Start, alice: Ph
     assert (told["id"], told["status"]) == (given["id"], "sent")
     dispenser.say("cmd", {"id": given["id"], "status": "succeeded"})
     assert until(lambda: DeviceCommand.objects.get().status == "succeeded")
+    dispenser.leave()
+
+
+def test_more_than_the_bridge_may_hold_waits_in_the_broker(broker: Broker, bridges: Start, unit: Unit) -> None:
+    """Mosquitto 2.0.11 sends more at once than it was told it may: none of it is passed over."""
+    first = bridges(0)
+    first.send_signal(signal.SIGTERM)
+    first.wait(15)
+    dispenser = Dispenser(broker, unit)
+    for seq in range(1, 5001):
+        last = dispenser.client.publish(dispenser.topic("evt"), orjson.dumps(envelope(event(seq))), qos=1)
+    last.wait_for_publish(30)
+    bridges(0)
+    assert until(lambda: DeviceState.objects.count() == 5000, 60), DeviceState.objects.count()
     dispenser.leave()
 
 
@@ -166,18 +181,18 @@ def test_another_units_topics_are_closed(broker: Broker, bridges: Start, alice: 
 @contextmanager
 def watching(broker: Broker) -> Iterator[None]:
     """What `mqtt_auth_sync --watch` does, in a thread."""
-    going = {"on": True}
+    over = threading.Event()
 
     def follow() -> None:
         connection.ensure_connection()
-        mqtt_auth_sync.follow(broker.files, going)
+        mqtt_auth_sync.follow(broker.files, lambda: not over.is_set())
         connection.close()
 
     thread = threading.Thread(target=follow)
     thread.start()
     time.sleep(1)
     yield
-    going["on"] = False
+    over.set()
     thread.join()
 
 

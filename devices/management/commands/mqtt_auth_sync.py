@@ -1,7 +1,9 @@
 """`manage.py mqtt_auth_sync`: who may use the MQTT broker."""
 
 import signal
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +41,20 @@ class Command(OperatorCommand):
         written = files.sync()
         self.report({"units": "unchanged" if written is None else written}, as_json=options["json"])
         if options["watch"]:
-            watch(files)
+            stopping = until_told()
+            watch(files, lambda: not stopping.is_set())
 
 
-def watch(files: Files) -> None:
-    """Until SIGTERM or SIGINT."""
-    going = {"on": True}
+def until_told() -> threading.Event:
+    """Set by SIGTERM or SIGINT."""
+    stopping = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: going.update(on=False))
-    while going["on"]:
+        signal.signal(signum, lambda *_: stopping.set())
+    return stopping
+
+
+def watch(files: Files, going: Callable[[], bool]) -> None:
+    while going():
         try:
             connection.ensure_connection()
             follow(files, going)
@@ -57,11 +64,11 @@ def watch(files: Files) -> None:
             time.sleep(BACK_OFF_S)
 
 
-def follow(files: Files, going: dict[str, bool]) -> None:
+def follow(files: Files, going: Callable[[], bool]) -> None:
     raw: Any = connection.connection
     raw.execute(f"LISTEN {CHANNEL}")
     synced_at = 0.0
-    while going["on"]:
+    while going():
         heard = list(raw.notifies(timeout=0.5, stop_after=1))
         if heard or time.monotonic() - synced_at > ANYWAY_EVERY_S:
             time.sleep(SETTLE_S if heard else 0)

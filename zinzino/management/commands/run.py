@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command, get_commands
 from django.db import connections
 
-from zinzino import linux, processes
+from zinzino import linux, mosquitto, processes
 
 DEMO_PASSWORD = "zinzino-demo"
 
@@ -49,6 +49,7 @@ class Command(BaseCommand):
             ("API", f"{base}/v1   (also {base}/api)"),
             ("docs", f"{base}/docs   {base}/redoc"),
             ("admin", f"{base}/admin"),
+            ("mqtt", mqtt_said()),
             ("data", f"{settings.DATA_DIR}   (logs in log/, mails in mail/)"),
         ]
         if not settings.PRODUCTION:
@@ -59,3 +60,12 @@ class Command(BaseCommand):
             lines.append(("device", f"{device['device_id']}   token {device['device_token']}"))
         self.stdout.write("\n".join(f"  {name:<9} {value}" for name, value in lines))
         self.stdout.write("  Ctrl-C ends everything.")
+
+
+def mqtt_said() -> str:
+    """Where dispensers find the broker, or why there is none."""
+    if not settings.EMBEDDED_MQTT:
+        return f"{settings.MQTT_HOST}:{settings.MQTT_PORT}"
+    if mosquitto.installed():
+        return f"{settings.HOST}:{settings.MQTT_PORT}   user name: device id, password: device token"
+    return "there is no Mosquitto on this machine (apt-get install mosquitto): dispensers speak HTTP only"
