@@ -74,6 +74,8 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.Index(
                 fields=("deleted_at",), condition=models.Q(deleted_at__isnull=False), name="users_deleted"
             ),
+            models.Index(fields=("-created_at",), name="users_newest"),
+            models.Index(fields=("phone",), condition=models.Q(phone__isnull=False), name="users_of_phone"),
         )
 
     def __str__(self) -> str:
@@ -251,6 +253,23 @@ class DataExport(models.Model):
 
     def __str__(self) -> str:
         return f"export {self.status}"
+
+
+class SupportCode(models.Model):
+    """A code that a person reads out to support, who then sees the person's page (`accounts.support_codes`)."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    code_hash = models.CharField(max_length=64)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "support_codes"
+
+    def __str__(self) -> str:
+        return f"support code of {self.user_id}"
 
 
 class SecurityEvent(models.Model):

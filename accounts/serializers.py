@@ -128,3 +128,8 @@ class Refreshed(serializers.Serializer[Any]):
     token = serializers.CharField()
     refresh_token = serializers.CharField()
     expires_in = serializers.IntegerField(help_text="Seconds until the access token expires.")
+
+
+class SupportCode(serializers.Serializer[Any]):
+    code = serializers.CharField(help_text="Six digits, good once.")
+    expires_at = serializers.DateTimeField()

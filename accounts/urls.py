@@ -4,7 +4,7 @@ from accounts import pages
 from accounts.picture_views import PictureViewSet
 from accounts.recovery_views import CredentialsViewSet, MailedTokenViewSet
 from accounts.social_views import ProviderLinkViewSet, ProviderSignInViewSet
-from accounts.views import LoginViewSet, LogoutViewSet, RegisterViewSet, SessionsViewSet
+from accounts.views import LoginViewSet, LogoutViewSet, RegisterViewSet, SessionsViewSet, SupportCodeViewSet
 from zinzino.api.views import route
 
 urlpatterns = [
@@ -24,6 +24,7 @@ urlpatterns = [
     route("auth/link/apple", ProviderLinkViewSet, "auth-link-apple", post="link_apple", delete="unlink_apple"),
     route("profile/picture", PictureViewSet, "profile-picture", post="create", delete="destroy"),
     route("profile/password", CredentialsViewSet, "profile-password", put="change_password"),
+    route("profile/support-code", SupportCodeViewSet, "profile-support-code", post="create"),
     route("profile/email", CredentialsViewSet, "profile-email", post="change_email"),
 ]
 

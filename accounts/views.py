@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from accounts import pictures, services, sessions, sql
+from accounts import pictures, services, sessions, sql, support_codes
 from accounts import serializers as s
 from accounts.authentication import caller
 from accounts.models import Session
@@ -114,3 +114,12 @@ class ProfileViewSet(ApiViewSet):
     def update(self, request: Request) -> Response:
         services.update_profile(caller(request).id, self.parsed(s.ProfileUpdate, request), now=clock.now())
         return Response(raw(sql.profile(caller(request).id)))
+
+
+class SupportCodeViewSet(ApiViewSet):
+    @operation(
+        "A code for support: whoever you read it out to sees your account", response=s.SupportCode, status=201
+    )
+    def create(self, request: Request) -> Response:
+        code, expires_at = support_codes.issue(caller(request).id, now=clock.now())
+        return Response({"code": code, "expires_at": expires_at}, status=201)

@@ -52,6 +52,8 @@ BY_USER = (
     "activity_keys",
     "mails",
     "security_events",
+    "support_codes",
+    "mfa_authenticator",
     "sync_metadata",
     "sync_mutation",
 )

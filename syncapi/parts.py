@@ -83,4 +83,6 @@ LEFT_OUT = {
     "users_groups": "the rights of staff",
     "users_user_permissions": "the rights of staff",
     "django_admin_log": "what staff did in the back office",
+    "mfa_authenticator": "the second factor of staff",
+    "support_codes": "the code for a call to support, for minutes",
 }

@@ -5,11 +5,13 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from telemetry import safety
-from telemetry.models import ActivityLog, Decision, Dispense, SafetyStop
-from zinzino import clock
-from zinzino.admin import BackOfficeAdmin
+from telemetry.models import DeadLetter, Decision, SafetyStop
+from zinzino import audit, clock
+from zinzino.admin import BackOfficeAdmin, actor
 
 
 class SafetyStopForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -18,29 +20,29 @@ class SafetyStopForm(forms.ModelForm):  # type: ignore[type-arg]
         if data.get("scope"):
             safety.checked(SafetyStop.Scope(data["scope"]), data.get("value") or "")
         if data.get("until") and data["until"] <= clock.now():
-            raise ValidationError({"until": "This moment is over."})
+            raise ValidationError({"until": _("This moment is over.")})
         return data
 
 
 @admin.register(Decision)
 class DecisionAdmin(BackOfficeAdmin):
     list_display = ("decided_at", "device", "should_dispense", "reason")
-    list_filter = ("should_dispense", "reason")
+    list_filter = ("should_dispense",)
     list_select_related = ("device",)
-    ordering = ("-decided_at",)
 
 
-@admin.register(Dispense)
-class DispenseAdmin(BackOfficeAdmin):
-    list_display = ("authorized_at", "user", "family", "amount", "unit", "status")
-    list_filter = ("status", "family")
-    list_select_related = ("user",)
-    ordering = ("-authorized_at",)
+@admin.register(DeadLetter)
+class DeadLetterAdmin(BackOfficeAdmin):
+    """What dispensers sent and nobody could take."""
+
+    list_display = ("received_at", "device", "code", "message")
+    list_select_related = ("device",)
+    ordering = ("-received_at",)
 
 
 @admin.register(SafetyStop)
 class SafetyStopAdmin(BackOfficeAdmin):
-    """Who may add one may stop the fleet: superusers, until roles say otherwise."""
+    """Who may add one may stop the fleet, and may lift what stops it."""
 
     list_display = ("scope", "value", "reason", "ordered_by", "ordered_at", "until", "lifted_at")
     list_filter = ("scope",)
@@ -48,7 +50,7 @@ class SafetyStopAdmin(BackOfficeAdmin):
     actions = ("lift",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.is_superuser)
+        return bool(request.user.has_perm("telemetry.add_safetystop"))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, form=SafetyStopForm, **kwargs)
@@ -63,15 +65,12 @@ class SafetyStopAdmin(BackOfficeAdmin):
             now=clock.now(),
         )
         obj.pk = ordered.pk
+        about = audit.Thing("safety_stop", str(ordered.pk))
+        covers = {"scope": obj.scope, "value": obj.value, "until": obj.until and clock.iso(obj.until)}
+        audit.record(actor(request), "ordered", about, reason=obj.reason, after=covers)
 
-    @admin.action(description="Lift the chosen stops", permissions=["add"])
+    @admin.action(description=gettext_lazy("Lift the chosen stops"), permissions=["add"])
     def lift(self, request: HttpRequest, chosen: QuerySet[SafetyStop]) -> None:
         for stop in chosen.filter(lifted_at=None):
             safety.lift(SafetyStop.Scope(stop.scope), stop.value, by=str(request.user), now=clock.now())
-
-
-@admin.register(ActivityLog)
-class ActivityLogAdmin(BackOfficeAdmin):
-    list_display = ("timestamp", "action", "dose_amount", "triggered_by", "confirmation", "user_id")
-    list_filter = ("action",)
-    ordering = ("-timestamp",)
+            audit.record(actor(request), "lifted", audit.Thing("safety_stop", str(stop.pk)))

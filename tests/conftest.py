@@ -36,6 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 TRUNCATED = DatabaseOperations.sql_flush
+# The audit log refuses both.
+ALLOWED = ["ALTER TABLE audit_log DISABLE TRIGGER USER", "GRANT DELETE, TRUNCATE ON audit_log TO CURRENT_USER"]
+REFUSED = [
+    "REVOKE DELETE, TRUNCATE ON audit_log FROM CURRENT_USER",
+    "ALTER TABLE audit_log ENABLE ALWAYS TRIGGER audit_log_stays",
+]
 
 
 def deleted(
@@ -47,11 +53,14 @@ def deleted(
     with self.connection.cursor() as cursor:
         cursor.execute("SHOW is_superuser")
         may = cursor.fetchone() == ("on",)
+        cursor.execute("SELECT EXISTS (SELECT FROM audit_log)")
+        has_log = cursor.fetchone() == (True,)
     if reset_sequences or not may:
-        return TRUNCATED(self, style, tables, reset_sequences=reset_sequences, **more)
-    rows = [f"DELETE FROM {self.quote_name(table)}" for table in tables]
+        return ALLOWED + TRUNCATED(self, style, tables, reset_sequences=reset_sequences, **more) + REFUSED
+    rows = [f"DELETE FROM {self.quote_name(table)}" for table in tables if has_log or table != "audit_log"]
     role = "SET LOCAL session_replication_role ="
-    return [f"{role} replica", *rows, f"{role} origin"] if rows else []
+    statements = [f"{role} replica", *rows, f"{role} origin"] if rows else []
+    return ALLOWED + statements + REFUSED if has_log else statements
 
 
 def _take_turns() -> None:

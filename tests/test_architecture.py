@@ -3,7 +3,16 @@
 from django.apps import apps
 from django.db.models import Model
 
-LEFT_TO_RIGHT = ("syncapi", "analytics", "telemetry", "notifications", "devices", "accounts", "zinzino")
+LEFT_TO_RIGHT = (
+    "backoffice",
+    "syncapi",
+    "analytics",
+    "telemetry",
+    "notifications",
+    "devices",
+    "accounts",
+    "zinzino",
+)
 
 
 def own_models() -> list[type[Model]]:

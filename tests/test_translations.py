@@ -8,7 +8,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 ROOT = Path(__file__).resolve().parent.parent
-APPS = ("zinzino", "accounts", "devices", "notifications", "telemetry", "analytics", "syncapi")
+APPS = ("zinzino", "accounts", "devices", "notifications", "telemetry", "analytics", "syncapi", "backoffice")
 KEYWORDS = {"_": None, "gettext": None, "gettext_lazy": None, "ngettext": (1, 2)}
 TURKISH = ROOT / "locale" / "tr" / "LC_MESSAGES" / "django.po"
 

@@ -1,4 +1,4 @@
-"""What belongs to the API as a whole: the remembered outcomes of requests with an Idempotency-Key."""
+"""What belongs to no app: remembered outcomes of requests, and the audit log."""
 
 from django.db import models
 
@@ -22,3 +22,31 @@ class RememberedOutcome(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.key}"
+
+
+class AuditEntry(models.Model):
+    """One act of a member of staff (`zinzino.audit`). The database refuses to change or delete any."""
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField()
+    # Without a foreign key: what somebody did stays when their account goes. Null for a command.
+    actor_id = models.UUIDField(null=True)
+    actor = models.CharField(max_length=254)
+    action = models.CharField(max_length=40)
+    object_type = models.CharField(max_length=40)
+    object_id = models.CharField(max_length=100, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+    address = models.GenericIPAddressField(null=True)
+    request_id = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        db_table = "audit_log"
+        indexes = (
+            models.Index(fields=("object_type", "object_id", "-id"), name="audit_log_of_object"),
+            models.Index(fields=("actor_id", "-id"), name="audit_log_of_actor"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.object_type} {self.object_id}".strip()

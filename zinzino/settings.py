@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from corsheaders.defaults import default_headers
+from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
 from zinzino import embedded, media
@@ -151,8 +152,10 @@ WSGI_APPLICATION = "zinzino.wsgi.application"
 APPEND_SLASH = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    # Before Unfold, whose templates it replaces some of.
+    "backoffice",
+    "unfold.apps.BasicAppConfig",
+    "backoffice.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -168,6 +171,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount",
     "allauth.socialaccount.providers.google",
     "allauth.socialaccount.providers.apple",
+    "allauth.mfa",
     "zinzino",
     "accounts",
     "devices",
@@ -443,4 +447,26 @@ if datetime.now(UTC) < SYNC_EPOCH:
 LOGGING_CONFIG = "zinzino.logging.configure"
 LOGGING = {"level": env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))}
 LOG_FORMAT = env.choice("LOG_FORMAT", "json" if PRODUCTION else "console", ("json", "console"))
-UNFOLD = {"SITE_TITLE": "Zinzino", "SITE_HEADER": "Zinzino"}
+
+# ------------------------------------------------------------------------------------ back office
+# Whether staff need an authenticator app beside their password.
+STAFF_MFA_REQUIRED = env.flag("STAFF_MFA_REQUIRED", default=PRODUCTION)
+MFA_ADAPTER = "backoffice.second_factor.Adapter"
+MFA_TOTP_ISSUER = "Zinzino"
+# A code of the half minute before or after is taken too: clocks of phones differ.
+MFA_TOTP_TOLERANCE = 1
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+UNFOLD = {
+    "SITE_TITLE": "Zinzino",
+    "SITE_HEADER": "Zinzino",
+    "SITE_URL": None,
+    "SHOW_HISTORY": False,
+    "STYLES": [lambda _request: static("backoffice/backoffice.css")],
+    "SIDEBAR": {"show_search": True},
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("Second step"), "link": "/admin/second-factor/"},
+            {"title": _("Change password"), "link": "/admin/password_change/"},
+        ]
+    },
+}

@@ -1,0 +1,68 @@
+"""Lists of the house itself: the audit log, and the staff with their roles."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+
+from backoffice.models import StaffMember
+from backoffice.roles import ROLES
+from zinzino import audit
+from zinzino.admin import BackOfficeAdmin, actor
+from zinzino.models import AuditEntry
+
+if admin.site.is_registered(Group):
+    # Roles are a table in code (`backoffice.roles`).
+    admin.site.unregister(Group)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(BackOfficeAdmin):
+    list_display = ("at", "actor", "action", "object_type", "object_id", "reason", "address")
+    # By the indexes of objects and actors: in the address, as /admin/zinzino/auditentry/?object_id=…
+    list_filter = ("object_type",)
+    search_fields = ("object_id",)
+
+    def found(self, term: str) -> dict[str, Any]:
+        return {"object_type__in": KINDS, "object_id": term}
+
+
+KINDS = ("customer", "device", "staff", "unit", "safety_stop", "supplement_profile", "user", "mail")
+
+
+@admin.register(StaffMember)
+class StaffMemberAdmin(BackOfficeAdmin):
+    """Who works here, and as what. Accounts are made by `manage.py create_staff`; superusers are out of reach."""
+
+    list_display = ("email", "full_name", "is_active", "is_superuser", "last_login")
+    ordering = ("-is_staff", "-created_at")
+    fields = ("email", "full_name", "is_active", "last_login", "groups")
+    readonly_fields = ("email", "full_name", "is_active", "last_login")
+    filter_horizontal = ("groups",)
+    is_personal = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StaffMember]:
+        people: QuerySet[StaffMember] = super().get_queryset(request)
+        return people.filter(Q(is_staff=True) | Q(is_superuser=True))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody gives themselves a role, and nobody touches a superuser."""
+        allowed = request.user.has_perm("backoffice.manage_staff")
+        return bool(allowed and (obj is None or (not obj.is_superuser and obj.pk != request.user.pk)))
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().formfield_for_manytomany(db_field, request, queryset=Group.objects.filter(name__in=ROLES))
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        before = roles_of(form.instance)
+        with transaction.atomic():
+            super().save_related(request, form, formsets, change)
+            about, after = audit.Thing("staff", str(form.instance.pk)), roles_of(form.instance)
+            audit.record(actor(request), "roles_changed", about, before={"roles": before}, after={"roles": after})
+
+
+def roles_of(member: StaffMember) -> list[str]:
+    return list(member.groups.order_by("name").values_list("name", flat=True))

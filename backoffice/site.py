@@ -1,0 +1,72 @@
+"""The site behind `/admin`: who gets in, what stands in the navigation, and our pages beside Django's."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from unfold.sites import UnfoldAdminSite
+
+from backoffice import navigation, second_factor, signin, words
+from zinzino import clock
+
+# From signing in, however busy the session is (a day at the desk).
+SIGNED_IN_FOR = timedelta(hours=8)
+SINCE = "staff_since"
+
+
+class BackOfficeSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
+    login_form = signin.SignInForm
+    # What the apps' own tables offer stands in `navigation`; an index of apps tells nobody anything.
+    enable_nav_sidebar = True
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return bool(super().has_permission(request)) and second_factor.passed(request) and is_fresh(request)
+
+    def get_urls(self) -> list[URLPattern]:
+        from backoffice import urls
+
+        own = [
+            path(route, self.admin_view(view) if guarded else never_cache(view), name=name)
+            for route, view, name, guarded in urls.ROUTES
+        ]
+        return [*own, *super().get_urls()]
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        context: dict[str, Any] = super().each_context(request)
+        searches = self.has_permission(request) and request.user.has_perm("backoffice.search")
+        return context | {"searches": searches, "is_popup": False} | words.of_templates()
+
+    def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
+        return navigation.of(request)
+
+    @method_decorator(never_cache)
+    @method_decorator(login_not_required)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return signin.page(self, request)
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        from backoffice import dashboard_views
+
+        return dashboard_views.dashboard(request)
+
+    def app_index(self, request: HttpRequest, app_label: str, extra_context: Any = None) -> HttpResponse:
+        return self.index(request)
+
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Unfold's own looks through every table at once."""
+        from backoffice import search_views
+
+        return search_views.search(request)
+
+
+def is_fresh(request: HttpRequest) -> bool:
+    now = clock.now()
+    since = request.session.get(SINCE)
+    if since is None:
+        request.session[SINCE] = now.isoformat()
+        return True
+    return now - datetime.fromisoformat(since) < SIGNED_IN_FOR
