@@ -5,14 +5,16 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.models import Mail, User, normalized_email
 from zinzino.admin import BackOfficeAdmin
 
-# allauth registers pages on which links and factors could be edited by hand, and tables that stay empty.
-for model in (EmailAddress, SocialAccount, SocialApp, SocialToken, Authenticator):
+# allauth registers pages on which links and factors could be edited by hand, and tables that stay empty; Django
+# one on which groups could be, which are a table in code (`backoffice.roles`).
+for model in (EmailAddress, SocialAccount, SocialApp, SocialToken, Authenticator, Group):
     if admin.site.is_registered(model):
         admin.site.unregister(model)
 
@@ -23,8 +25,9 @@ class UserAdmin(BackOfficeAdmin):
     list_filter = ("is_active", "is_verified", "language")
     search_fields = ("email", "phone")
     ordering = ("-created_at",)
-    exclude = ("password", "groups", "user_permissions", "is_staff", "is_superuser", "last_login")
+    exclude = ("password",)
     is_personal = True
+    desk_page = "admin:customer"
 
     def found(self, term: str) -> Mapping[str, Any] | None:
         return {"email": normalized_email(term)} if "@" in term else {"phone": term}

@@ -7,24 +7,30 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
+from backoffice import words
 from backoffice.models import StaffMember
 from backoffice.roles import ROLES
 from zinzino import audit
 from zinzino.admin import BackOfficeAdmin, actor
 from zinzino.models import AuditEntry
 
-if admin.site.is_registered(Group):
-    # Roles are a table in code (`backoffice.roles`).
-    admin.site.unregister(Group)
-
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(BackOfficeAdmin):
-    list_display = ("at", "actor", "action", "object_type", "object_id", "reason", "address")
+    list_display = ("at", "actor", "done", "about", "object_id", "reason", "address")
     # By the indexes of objects and actors: in the address, as /admin/zinzino/auditentry/?object_id=…
     list_filter = ("object_type",)
     search_fields = ("object_id",)
+
+    @admin.display(description=gettext_lazy("what was done"))
+    def done(self, entry: AuditEntry) -> str:
+        return words.said(entry.action)
+
+    @admin.display(description=gettext_lazy("about"))
+    def about(self, entry: AuditEntry) -> str:
+        return words.said(entry.object_type)
 
     def found(self, term: str) -> dict[str, Any]:
         return {"object_type__in": KINDS, "object_id": term}

@@ -14,10 +14,12 @@ from unfold.forms import AuthenticationForm
 from accounts import lock
 from accounts.models import User, normalized_email
 from backoffice import second_factor
-from zinzino import audit
+from zinzino import audit, clock
 from zinzino.admin import actor
 from zinzino.api.client import address, network_of
 
+# In the session: when it was opened.
+SINCE = "staff_since"
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -66,6 +68,7 @@ def enter(request: HttpRequest, user: User, page: str, *, second: bool) -> HttpR
     request.session.flush()
     login(request, user, backend=BACKEND)
     second_factor.remember(request, passed=second)
+    request.session[SINCE] = clock.now().isoformat()
     audit.record(actor(request), "signed_in", audit.Thing("staff", str(user.pk)), after={"second_factor": second})
     return HttpResponseRedirect(page)
 

@@ -15,7 +15,6 @@ from zinzino import clock
 
 # From signing in, however busy the session is (a day at the desk).
 SIGNED_IN_FOR = timedelta(hours=8)
-SINCE = "staff_since"
 
 
 class BackOfficeSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
@@ -65,8 +64,5 @@ class BackOfficeSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no ty
 
 def is_fresh(request: HttpRequest) -> bool:
     now = clock.now()
-    since = request.session.get(SINCE)
-    if since is None:
-        request.session[SINCE] = now.isoformat()
-        return True
+    since = request.session.setdefault(signin.SINCE, now.isoformat())
     return now - datetime.fromisoformat(since) < SIGNED_IN_FOR

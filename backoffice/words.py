@@ -13,9 +13,6 @@ from django.utils.translation import gettext as _
 
 from backoffice.vocabulary import MODELS
 
-# Unfold's and Django's pages show these too, which are not ours.
-OTHERS = ("auth",)
-
 
 def put_in() -> None:
     """Once, when the process starts."""
@@ -30,9 +27,13 @@ def put_in() -> None:
 
 
 def reword(field: Any) -> None:
-    field.verbose_name = gettext_lazy(str(field.verbose_name))
+    """What is lazy already is Django's own, and translated."""
+    if not isinstance(field.verbose_name, Promise):
+        field.verbose_name = gettext_lazy(field.verbose_name)
     if field.choices:
-        field.choices = [(value, gettext_lazy(str(text))) for value, text in field.choices]
+        field.choices = [
+            (value, text if isinstance(text, Promise) else gettext_lazy(text)) for value, text in field.choices
+        ]
 
 
 def said(value: str | Promise | None) -> str:
@@ -51,4 +52,5 @@ def of_templates() -> dict[str, str]:
         "contents_label": _("On this page"),
         "as_table_label": _("As a table"),
         "nothing_label": _("Nothing"),
+        "filters_label": _("Filters"),
     }

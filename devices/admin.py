@@ -35,6 +35,7 @@ class DeviceAdmin(BackOfficeAdmin):
     list_filter = ("device_type", "is_connected", "is_active")
     search_fields = ("serial_number", "mac_address")
     exclude = ("user",)
+    desk_page = "admin:dispenser"
     ordering = ("serial_number",)
 
     def found(self, term: str) -> Mapping[str, Any] | None:

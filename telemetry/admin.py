@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from telemetry import safety
+from telemetry import reasons, safety
 from telemetry.models import DeadLetter, Decision, SafetyStop
 from zinzino import audit, clock
 from zinzino.admin import BackOfficeAdmin, actor
@@ -26,9 +26,13 @@ class SafetyStopForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(Decision)
 class DecisionAdmin(BackOfficeAdmin):
-    list_display = ("decided_at", "device", "should_dispense", "reason")
+    list_display = ("decided_at", "device", "should_dispense", "why")
     list_filter = ("should_dispense",)
     list_select_related = ("device",)
+
+    @admin.display(description=gettext_lazy("why"))
+    def why(self, decision: Decision) -> str:
+        return reasons.explained(decision.reason, decision.trace) if decision.reason in reasons.REASONS else "–"
 
 
 @admin.register(DeadLetter)

@@ -34,7 +34,14 @@ def test_the_second_level_sees_the_whole_customer(second_level: Staff, alice: Ph
     kitchen.cup(True)
     kitchen.status(battery_level=5)
     shown = body(second_level.get(page(alice)))
-    for said in (*PERSONAL, "Mutfak Dispenseri", "Low Battery", "Dose Dispensed", "Sessions", "Please confirm your"):
+    for said in (
+        *PERSONAL,
+        "Mutfak Dispenseri",
+        "Low Battery",
+        "Dose Dispensed",
+        "Sessions",
+        "Please confirm your",
+    ):
         assert said in shown or said == "Please confirm your"
     assert ("viewed", "customer", str(alice.user.pk)) in written_by(second_level)
 
@@ -106,7 +113,10 @@ def test_a_lock_of_the_login_is_shown_and_lifted(second_level: Staff, alice: Pho
 def test_colleagues_are_nobody_s_customers(second_level: Staff, db: None) -> None:
     colleague = member("admin")
     assert second_level.get(f"/admin/customers/{colleague.pk}/").status_code == 404
-    assert second_level.post(f"/admin/customers/{colleague.pk}/revoke_sessions/", {"reason": "why not"}).status_code == 404
+    assert (
+        second_level.post(f"/admin/customers/{colleague.pk}/revoke_sessions/", {"reason": "why not"}).status_code
+        == 404
+    )
     found = second_level.post("/admin/search/", {"q": colleague.email})
     assert "Nothing was found" in body(found)
     administrator = signed_in(None, superuser=True)
@@ -118,7 +128,12 @@ def test_what_customers_write_is_text(second_level: Staff, alice: Phone) -> None
     unit = alice.dispenser(device_name=attack, location=attack)
     User.objects.filter(pk=alice.user.pk).update(full_name=attack)
     unit.cup(True)
-    for address in (page(alice), f"/admin/dispensers/{unit.id}/", "/admin/devices/device/", "/admin/accounts/user/"):
+    for address in (
+        page(alice),
+        f"/admin/dispensers/{unit.id}/",
+        "/admin/devices/device/",
+        "/admin/accounts/user/",
+    ):
         assert "<script>alert" not in body(second_level.get(address)), address
 
 

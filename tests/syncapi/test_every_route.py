@@ -194,6 +194,7 @@ SCENARIOS: dict[str, Callable[[House], Any]] = {
     "POST /profile/email": lambda h: h.alice.post(
         "/profile/email", {"new_email": "alice@new.example", "password": make.PASSWORD}
     ),
+    "POST /profile/support-code": lambda h: h.alice.post("/profile/support-code"),
     "POST /profile/picture": lambda h: files.upload(h.alice, files.photo()),
     "DELETE /profile/picture": lambda h: (
         files.upload(h.alice, files.photo()) and h.alice.delete("/profile/picture")

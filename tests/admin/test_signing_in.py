@@ -1,0 +1,191 @@
+"""How staff sign in: the lock, the second step, and how long it lasts."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+from django.core.management import call_command
+from django.test import Client
+from pytest_django import Settings
+
+from accounts.models import User
+from backoffice import second_factor
+from tests import make
+from tests.admin.desk import body, member, signed_in
+from tests.clients import Phone
+from zinzino import clock
+from zinzino.models import AuditEntry
+
+EMAIL = "support_l2@staff.example"
+
+
+def browser() -> Client:
+    return Client(headers={"accept-language": "en"})
+
+
+def sign_in(client: Client, password: str = make.PASSWORD, email: str = EMAIL, to: str = "") -> Any:
+    return client.post(f"/admin/login/?next={to}", {"username": email, "password": password})
+
+
+def code_of(secret: str, *, steps: int = 0) -> str:
+    return format_hotp_value(hotp_value(secret, int(time.time()) // 30 + steps))
+
+
+def with_factor() -> tuple[User, str, list[str]]:
+    """A member of staff who has set up an authenticator app, its secret, and the recovery codes."""
+    user, client = member("support_l2"), browser()
+    client.force_login(user)
+    body(client.get("/admin/second-factor/"))
+    secret = client.session[second_factor.SECRET]
+    codes = client.post("/admin/second-factor/", {"code": code_of(secret, steps=-1)}).context["codes"]
+    return user, secret, codes
+
+
+@pytest.fixture
+def staff(db: None) -> User:
+    return member("support_l2")
+
+
+def test_a_password_is_enough_where_no_second_step_is_demanded_or_set_up(staff: User) -> None:
+    client = browser()
+    assert sign_in(client).headers["Location"] == "/admin/"
+    assert client.get("/admin/").status_code == 200
+    assert AuditEntry.objects.get(actor_id=staff.pk).action == "signed_in"
+
+
+def test_capitals_in_the_address_are_the_same_address(staff: User) -> None:
+    assert sign_in(browser(), email=EMAIL.upper()).status_code == 302
+
+
+def test_who_guesses_is_locked_out_as_at_the_app_s_login(staff: User, settings: Settings) -> None:
+    for _ in range(settings.LOGIN_FAILURES_PER_ADDRESS):
+        assert "Please enter the correct" in body(sign_in(browser(), "wrong"))
+    assert "Too many failed attempts" in body(sign_in(browser()))
+    call_command("unlock_user", EMAIL)
+    assert sign_in(browser()).status_code == 302
+
+
+def test_a_customer_s_right_password_looks_like_a_wrong_one_and_counts(alice: Phone, settings: Settings) -> None:
+    for _ in range(settings.LOGIN_FAILURES_PER_ADDRESS):
+        right = body(sign_in(browser(), email="alice@example.com"))
+        assert "Please enter the correct" in right
+    assert "Too many failed attempts" in body(sign_in(browser(), email="alice@example.com"))
+
+
+@pytest.mark.parametrize(
+    "to", ["https://evil.example/", "//evil.example/admin/", "/v1/profile", "javascript:alert(1)"]
+)
+def test_nobody_is_sent_elsewhere(staff: User, to: str) -> None:
+    assert sign_in(browser(), to=to).headers["Location"] == "/admin/"
+
+
+def test_where_it_is_demanded_the_second_step_is_set_up_first(staff: User, settings: Settings) -> None:
+    settings.STAFF_MFA_REQUIRED = True
+    client = browser()
+    assert sign_in(client, to="/admin/search/").headers["Location"] == "/admin/second-step/"
+    assert client.get("/admin/").status_code == 302, "the password alone opens nothing"
+    assert 'role="img"' in body(client.get("/admin/second-step/"))
+    secret = client.session[second_factor.SECRET]
+    assert "This code is wrong" in body(client.post("/admin/second-step/", {"code": "000000"}))
+    assert client.get("/admin/").status_code == 302
+    done = client.post("/admin/second-step/", {"code": code_of(secret)})
+    assert len(done.context["codes"]) == 10
+    assert client.get("/admin/").status_code == 200
+    assert secret not in str(list(Authenticator.objects.values_list("data", flat=True))), "secrets are encrypted"
+
+
+def test_the_code_of_the_app_opens_and_is_good_once(db: None) -> None:
+    _user, secret, _codes = with_factor()
+    code = code_of(secret)
+    first, second = browser(), browser()
+    sign_in(first), sign_in(second)
+    assert first.get("/admin/").status_code == 302
+    assert first.post("/admin/second-step/", {"code": code}).headers["Location"] == "/admin/"
+    assert first.get("/admin/").status_code == 200
+    assert "used before" in body(second.post("/admin/second-step/", {"code": code}))
+    assert second.get("/admin/").status_code == 302
+
+
+def test_a_recovery_code_opens_once(db: None) -> None:
+    _user, _secret, codes = with_factor()
+    first, second = browser(), browser()
+    sign_in(first), sign_in(second)
+    assert first.post("/admin/second-step/", {"code": codes[3]}).status_code == 302
+    assert "used before" in body(second.post("/admin/second-step/", {"code": codes[3]}))
+
+
+def test_codes_are_not_guessed(db: None, settings: Settings) -> None:
+    _user, secret, _codes = with_factor()
+    client = browser()
+    sign_in(client)
+    for _ in range(settings.LOGIN_FAILURES_PER_ADDRESS):
+        client.post("/admin/second-step/", {"code": "12345678"})
+    assert "Too many failed attempts" in body(client.post("/admin/second-step/", {"code": code_of(secret)}))
+
+
+def test_a_second_factor_is_not_replaced_by_who_knows_the_password(db: None, settings: Settings) -> None:
+    _user, _secret, _codes = with_factor()
+    settings.STAFF_MFA_REQUIRED = True
+    client = browser()
+    sign_in(client)
+    assert 'role="img"' not in body(client.get("/admin/second-step/"))
+    session = client.session
+    session[second_factor.SECRET] = "JBSWY3DPEHPK3PXP"
+    session.save()
+    client.post("/admin/second-step/", {"code": code_of("JBSWY3DPEHPK3PXP")})
+    assert client.get("/admin/").status_code == 302
+    assert client.get("/admin/second-factor/").status_code == 302
+
+
+def test_after_five_minutes_the_password_has_to_be_typed_again(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    _user, secret, _codes = with_factor()
+    client = browser()
+    sign_in(client)
+    later = clock.now() + timedelta(minutes=6)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    answer = client.post("/admin/second-step/", {"code": code_of(secret)})
+    assert answer.headers["Location"] == "/admin/login/"
+
+
+def test_a_secret_under_another_key_lets_nobody_in(db: None, settings: Settings) -> None:
+    _user, _secret, codes = with_factor()
+    settings.SECRET_KEY = "another-key-of-the-product-that-is-long-enough"
+    client = browser()
+    sign_in(client)
+    for code in (format_hotp_value(hotp_value("", int(time.time()) // 30)), codes[0]):
+        client.post("/admin/second-step/", {"code": code})
+        assert client.get("/admin/").status_code == 302
+
+
+def test_a_session_from_before_the_demand_ends_with_it(db: None, settings: Settings) -> None:
+    client = signed_in("admin")
+    assert client.get("/admin/").status_code == 200
+    settings.STAFF_MFA_REQUIRED = True
+    assert client.get("/admin/").status_code == 302
+
+
+def test_a_day_at_the_desk_is_eight_hours_however_busy(staff: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = browser()
+    sign_in(client)
+    start = clock.now()
+    for hours, code in ((4, 200), (7.9, 200), (8.1, 302)):
+        monkeypatch.setattr(clock, "now", lambda moment=start + timedelta(hours=hours): moment)
+        assert client.get("/admin/").status_code == code
+
+
+def test_a_lost_factor_is_taken_away_by_a_command_that_is_written_down(db: None) -> None:
+    user, _secret, _codes = with_factor()
+    call_command("reset_second_factor", EMAIL)
+    assert not Authenticator.objects.filter(user_id=user.pk).exists()
+    row = AuditEntry.objects.get(action="second_factor_reset")
+    assert (row.actor_id, row.actor, row.object_id) == (None, "manage.py", str(user.pk))
+
+
+def test_who_leaves_is_outside_at_once(staff: User) -> None:
+    client = browser()
+    sign_in(client)
+    User.objects.filter(pk=staff.pk).update(is_staff=False)
+    assert client.get("/admin/").status_code == 302

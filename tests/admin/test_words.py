@@ -1,0 +1,69 @@
+"""No page of the back office is half translated: names of tables, columns and values have their Turkish."""
+
+import pytest
+from babel.messages.pofile import read_po
+from django.contrib import admin
+from django.contrib.admin.utils import label_for_field
+from django.db.models import Model
+from django.utils.translation import override
+
+from backoffice import words
+from backoffice.vocabulary import MODELS
+from telemetry import reasons
+from tests.admin.desk import Staff, body, signed_in
+from tests.clients import Phone, Unit
+from tests.test_translations import TURKISH, complete, singular
+
+REGISTERED = [model for model in admin.site._registry if model._meta.app_label != "auth"]
+
+
+@pytest.fixture(scope="module")
+def translated() -> set[str]:
+    with TURKISH.open("rb") as file:
+        return {singular(message.id) for message in read_po(file) if complete(message.string)}
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=lambda model: model.__name__)
+def test_every_column_and_value_of_a_list_has_its_turkish(model: type[Model], translated: set[str]) -> None:
+    assert (model._meta.app_label, model.__name__) in MODELS
+    listed = admin.site._registry[model]
+    hidden = set(listed.exclude or ())
+    with override("en"):
+        said = {str(label_for_field(name, model, listed)) for name in listed.list_display}  # type: ignore[arg-type]
+        for field in model._meta.concrete_fields:
+            if field.name not in hidden:
+                said.add(str(field.verbose_name))
+                said |= {str(text) for _value, text in field.choices or ()}
+    own_words = {"ID", "ml", "IU", "last login", "superuser status", "password"}
+    assert said - translated - own_words == set()
+
+
+def test_values_are_said_in_the_reader_s_language() -> None:
+    with override("tr"):
+        assert [words.said(each) for each in ("dose_dispensed", "fish_oil", None)] == [
+            "Doz verildi",
+            "Balık yağı",
+            "–",
+        ]
+    with override("en"):
+        assert words.said("dose_dispensed") == "Dose Dispensed"
+
+
+def test_a_turkish_page_is_turkish(alice: Phone, kitchen: Unit) -> None:
+    kitchen.cup(True), kitchen.cup(False), kitchen.cup(True)
+    with override("tr"):
+        reason = str(reasons.REASONS["min_interval"].text)
+    staff: Staff = signed_in("admin")
+    shown = body(staff.get(f"/admin/dispensers/{kitchen.id}/", headers={"accept-language": "tr"}))
+    for said in (
+        "Neden doz verdi ya da vermedi",
+        "Doz verildi",
+        "Balık yağı",
+        reason,
+        "Günlüğünü iste",
+        "Cihazlar",
+    ):
+        assert said.lower() in shown.lower(), said
+    shown = body(staff.get("/admin/devices/device/", headers={"accept-language": "tr"}))
+    for said in ("seri numarası", "pil düzeyi", "CSV olarak dışa aktar", "Balık yağı"):
+        assert said.lower() in shown.lower(), said
