@@ -173,8 +173,8 @@ def rearm_claim(device: Device, **_more: Any) -> Done:
 
 
 def request_diagnostics(device: Device, *, now: datetime, **_more: Any) -> Done:
-    given = {"type": DeviceCommand.Type.LOG_UPLOAD, "params": {}, "ttl_s": DIAGNOSTICS_TTL_S}
-    command = commands.give(device.pk, device.user_id, **given, now=now)
+    wanted = DeviceCommand.Type.LOG_UPLOAD
+    command = commands.give(device.pk, device.user_id, type=wanted, params={}, ttl_s=DIAGNOSTICS_TTL_S, now=now)
     return Done({"command": str(command.pk)}, _("The dispenser sends its log as soon as it is reached."))
 
 

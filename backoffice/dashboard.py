@@ -61,7 +61,7 @@ def figures(*, now: datetime) -> dict[str, Any]:
 
 def asked(*, now: datetime) -> dict[str, Any]:
     day = now - timedelta(days=1)
-    parameters = {
+    parameters: dict[str, Any] = {
         "now": now,
         "day": least_uuid7(day),
         "most": MOST,

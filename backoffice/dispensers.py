@@ -53,7 +53,7 @@ def of(device_id: UUID) -> Device:
 
 
 def details(device: Device) -> dict[str, Any]:
-    asked = {
+    asked: dict[str, Any] = {
         "id": device.pk,
         "serial": device.serial_number,
         "most": SHOWN,

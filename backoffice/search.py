@@ -47,7 +47,7 @@ LIMIT 20"""
 
 
 def shape(term: str) -> str:
-    """What a term is: `email`, `id`, `mac`, `phone`, `serial`, `nothing`. The audit log keeps this, and no term."""
+    """What a term is: email, id, mac, phone, serial or nothing. The audit log keeps this, and no term."""
     if "@" in term:
         return "email"
     if as_uuid(term):

@@ -33,7 +33,7 @@ CODE_REMEMBERED_S = 120
 Type = Authenticator.Type
 
 
-class Adapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no types
+class Adapter(DefaultMFAAdapter):
     """Secrets lie encrypted in the database; the mails that allauth would send are not ours."""
 
     def encrypt(self, text: str) -> str:

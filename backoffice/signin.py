@@ -23,13 +23,13 @@ SINCE = "staff_since"
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
-class SignInForm(AuthenticationForm):  # type: ignore[misc]  # unfold has no types
+class SignInForm(AuthenticationForm):
     """Also a customer's right password is a failed try: this form must not tell that it is right."""
 
     def clean(self) -> dict[str, Any]:
         email = normalized_email(self.cleaned_data.get("username") or "")
         self.cleaned_data["username"] = email
-        gate = lock.Gate(email, network_of(address(self.request)))
+        gate = lock.Gate(email, network_of(address(self.request) if self.request else "unknown"))
         try:
             gate.check()
         except lock.AccountLocked as locked:

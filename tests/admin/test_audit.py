@@ -30,22 +30,29 @@ def test_the_database_refuses_every_change(entry: AuditEntry, change: str) -> No
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_replication_s_way_around_triggers_is_closed(entry: AuditEntry, change: str) -> None:
-    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
-        cursor.execute(change)
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+            cursor.execute(change)
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+
+PLAIN_OWNER = """
+CREATE ROLE plain_owner NOSUPERUSER;
+GRANT ALL ON SCHEMA public TO plain_owner;
+ALTER TABLE audit_log OWNER TO plain_owner;
+SET LOCAL ROLE plain_owner"""
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_its_owner_has_no_right_to_change_it_either(entry: AuditEntry, change: str) -> None:
     """As in production, where the role of the application owns its tables and is no superuser."""
-    with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("CREATE ROLE plain_owner NOSUPERUSER")
-            cursor.execute("GRANT ALL ON SCHEMA public TO plain_owner")
-            cursor.execute("ALTER TABLE audit_log OWNER TO plain_owner")
-            cursor.execute("SET LOCAL ROLE plain_owner")
-            cursor.execute("SELECT count(*) FROM audit_log")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(PLAIN_OWNER)
+        cursor.execute("SELECT count(*) FROM audit_log")
+        with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic():
             cursor.execute(change)
+        transaction.set_rollback(True)
 
 
 def test_an_entry_knows_its_request(db: None) -> None:

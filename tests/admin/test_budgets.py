@@ -1,6 +1,7 @@
 """Every page of the back office, with a house full of rows, stays within its statements."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib import admin
@@ -58,10 +59,10 @@ def full_house(alice: Phone, profiles: None) -> Phone:
         safety.order(SafetyStop.Scope.UNIT, f"Z{number}", reason="x", until=None, by="x", now=now)
         audit.record(audit.Actor(person.pk, "x"), "viewed", audit.Thing("device", str(number)))
         make_staff(number)
-    unit = alice.dispenser()
+    kitchen = alice.dispenser()
     for _ in range(5):
-        unit.cup(True), unit.cup(False)
-    unit.status(battery_level=5)
+        kitchen.cup(True), kitchen.cup(False)
+    kitchen.status(battery_level=5)
     return alice
 
 
@@ -83,7 +84,7 @@ def pages() -> list[tuple[str, str]]:
         names.append((f"list of {model._meta.model_name}", page))
         names += [(f"search of {model._meta.model_name}", f"{page}?q=ZNZ-0")] if listed.search_fields else []
         for option in listed.list_filter:
-            field = model._meta.get_field(option)
+            field: Any = model._meta.get_field(str(option))
             value = field.choices[0][0] if field.choices else "1"
             names.append((f"filter of {model._meta.model_name} by {option}", f"{page}?{option}__exact={value}"))
     return names

@@ -10,6 +10,7 @@ from django.utils.translation import override
 from backoffice import words
 from backoffice.vocabulary import MODELS
 from telemetry import reasons
+from telemetry.models import Decision
 from tests.admin.desk import Staff, body, signed_in
 from tests.clients import Phone, Unit
 from tests.test_translations import TURKISH, complete, singular
@@ -29,7 +30,7 @@ def test_every_column_and_value_of_a_list_has_its_turkish(model: type[Model], tr
     listed = admin.site._registry[model]
     hidden = set(listed.exclude or ())
     with override("en"):
-        said = {str(label_for_field(name, model, listed)) for name in listed.list_display}  # type: ignore[arg-type]
+        said = {str(label_for_field(name, model, listed)) for name in listed.list_display}
         for field in model._meta.concrete_fields:
             if field.name not in hidden:
                 said.add(str(field.verbose_name))
@@ -51,8 +52,9 @@ def test_values_are_said_in_the_reader_s_language() -> None:
 
 def test_a_turkish_page_is_turkish(alice: Phone, kitchen: Unit) -> None:
     kitchen.cup(True), kitchen.cup(False), kitchen.cup(True)
+    refused = Decision.objects.get(should_dispense=False)
     with override("tr"):
-        reason = str(reasons.REASONS["min_interval"].text)
+        reason = str(reasons.REASONS[refused.reason].text)
     staff: Staff = signed_in("admin")
     shown = body(staff.get(f"/admin/dispensers/{kitchen.id}/", headers={"accept-language": "tr"}))
     for said in (

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from accounts import services as accounts
 from accounts.models import User
 from accounts.sessions import Client
+from backoffice import roles
 from devices import credentials
 from devices import services as devices
 from devices.credentials import DeviceCaller
@@ -80,6 +81,7 @@ def seed(*, now: datetime, dry_run: bool = False) -> Seeded:
 
 
 def make_staff(now: datetime) -> None:
+    roles.set_up()
     User.objects.create_superuser(
         STAFF, PASSWORD, full_name="Zinzino Staff", is_verified=True, created_at=now, updated_at=now
     )

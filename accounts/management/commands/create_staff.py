@@ -5,6 +5,7 @@ import os
 import sys
 from typing import Any
 
+from django.contrib.auth.models import Group
 from django.core.management.base import CommandError, CommandParser
 from rest_framework.exceptions import ValidationError
 from rest_framework.serializers import CharField
@@ -20,14 +21,17 @@ LEAST_PASSWORD = 10
 class Command(OperatorCommand):
     help = (
         "Make a staff account for /admin. The password is asked for, or read from STAFF_PASSWORD; "
-        "it never stands on the command line. Without --superuser the account sees nothing until /admin "
-        "gives it a group or permissions."
+        "it never stands on the command line. Without --role or --superuser the account sees nothing until an "
+        "administrator gives it a role in /admin."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("email", help="the address to sign in with")
         parser.add_argument("--name", default="", help="the full name; the address where left out")
+        parser.add_argument(
+            "--role", action="append", default=[], help="one that `setup_groups` has made; repeatable"
+        )
         parser.add_argument("--superuser", action="store_true", help="may do everything")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -35,6 +39,7 @@ class Command(OperatorCommand):
         name = valid("The name", PlainText(max_length=100), options["name"] or email[:100])
         if User.objects.filter(email=email).exists():
             raise CommandError("This address has an account already.")
+        roles = [role_named(each) for each in options["role"]]
         password = asked_password()
         user = User.objects.create_user(
             email,
@@ -44,8 +49,17 @@ class Command(OperatorCommand):
             is_superuser=options["superuser"],
             is_verified=True,
         )
-        facts = {"id": user.pk, "email": email, "superuser": user.is_superuser}
+        user.groups.set(roles)
+        facts = {"id": user.pk, "email": email, "superuser": user.is_superuser, "roles": options["role"]}
         self.report(facts, as_json=options["json"])
+
+
+def role_named(name: str) -> Group:
+    role = Group.objects.filter(name=name).first()
+    if role is None:
+        known = ", ".join(Group.objects.order_by("name").values_list("name", flat=True))
+        raise CommandError(f"There is no role {name}. There are: {known or 'none yet; run setup_groups'}.")
+    return role
 
 
 def asked_password() -> str:
