@@ -79,15 +79,27 @@ def live_caller(found: Bearer, request: Request) -> Caller:
     if row is None:
         raise AccountDeleted
     session_id, ended_at, last_seen_at, access_used_at, is_active, deleted_at, language, timezone = row
+    check_alive(ended_at, is_active, deleted_at)
+    note_use(claims["rid"], session_id, last_seen_at, access_used_at, request)
+    bind_contextvars(user=found.subject)
+    return Caller(UUID(found.subject), session_id, language, timezone)
+
+
+def check_session(session_id: UUID, user_id: UUID) -> None:
+    """Raises AccountDeleted, AccountInactive, SessionEnded."""
+    row = sql.session_state(session_id, user_id)
+    if row is None:
+        raise AccountDeleted
+    check_alive(*row)
+
+
+def check_alive(ended_at: datetime | None, is_active: bool, deleted_at: datetime | None) -> None:
     if deleted_at:
         raise AccountDeleted
     if not is_active:
         raise AccountInactive
     if ended_at:
         raise SessionEnded
-    note_use(claims["rid"], session_id, last_seen_at, access_used_at, request)
-    bind_contextvars(user=found.subject)
-    return Caller(UUID(found.subject), session_id, language, timezone)
 
 
 def note_use(

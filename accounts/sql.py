@@ -30,10 +30,22 @@ SELECT s.id, s.ended_at, s.last_seen_at, r.access_used_at, u.is_active, u.delete
   FROM refresh_tokens r JOIN sessions s ON s.id = r.session_id JOIN users u ON u.id = s.user_id
  WHERE r.token_id = %s AND s.id = %s AND u.id = %s"""
 
+SESSION_STATE = """
+SELECT s.ended_at, u.is_active, u.deleted_at FROM sessions s JOIN users u ON u.id = s.user_id
+ WHERE s.id = %s AND u.id = %s"""
+
 
 def live_session(token_id: str, session_id: str, user_id: str) -> tuple[Any, ...] | None:
     with connection.cursor() as cursor:
         cursor.execute(LIVE_SESSION, (token_id, session_id, user_id))
+        row: tuple[Any, ...] | None = cursor.fetchone()
+    return row
+
+
+def session_state(session_id: UUID, user_id: UUID) -> tuple[Any, ...] | None:
+    """When the session ended, whether the account is active, when it was deleted."""
+    with connection.cursor() as cursor:
+        cursor.execute(SESSION_STATE, (session_id, user_id))
         row: tuple[Any, ...] | None = cursor.fetchone()
     return row
 

@@ -16,11 +16,18 @@ SCOPES = ("GENERAL", "AUTH", "SYNC", "IOT", "DISPENSE")
 @contextmanager
 def running() -> Iterator[int]:
     """The port of a server that is ready."""
-    with socket.socket() as free:
+    with socket.socket() as free, socket.socket() as another:
         free.bind(("127.0.0.1", 0))
+        another.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
+        live_port: int = another.getsockname()[1]
     limits = {f"RATE_LIMIT_{scope}": "100000000/min" for scope in SCOPES}
-    own = {"PORT": str(port), "DATA_DIR": str(ROOT / "var" / "bench"), "LOG_LEVEL": "WARNING"}
+    own = {
+        "PORT": str(port),
+        "LIVE_PORT": str(live_port),
+        "DATA_DIR": str(ROOT / "var" / "bench"),
+        "LOG_LEVEL": "WARNING",
+    }
     own["LOGIN_FAILURES_PER_ADDRESS"] = "1000"
     command = [sys.executable, "manage.py", "run"]
     with subprocess.Popen(

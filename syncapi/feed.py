@@ -75,6 +75,16 @@ class Place:
         return base64.urlsafe_b64encode(orjson.dumps(parts)).decode()
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a delta: its JSON, and the point in time up to which it tells all."""
+
+    text: str
+    until: datetime
+    has_more: bool
+    is_empty: bool
+
+
 class PlaceField(serializers.CharField):
     default_error_messages = {"malformed": gettext_lazy("This cursor is not valid.")}
 
@@ -98,7 +108,7 @@ def delta(user_id: UUID, phone: Phone, changes: Sequence[Sent] = (), *, last_syn
         if changes:
             return push.in_turn(user_id, partial(changed_then_read, user_id, phone, changes, last_sync, now))
         sql.tick(user_id, **phone.remembered(now=now, last_delta_sync=now))
-        return page(user_id, last_sync, Entries())
+        return raw(page(user_id, last_sync, Entries()).text)
     except FullSyncRequired:
         sql.remember(user_id, **phone.remembered(now=now, status="failed"))
         raise
@@ -110,14 +120,17 @@ def changed_then_read(
     """In one transaction: a reading that is refused leaves no change behind, another one shows them all."""
     entries = push.take(pusher(user_id, phone, last_sync=last_sync, now=now), changes)
     sql.remember(user_id, **phone.remembered(now=now, last_delta_sync=now, status=entries.status))
-    return page(user_id, last_sync, entries)
+    return raw(page(user_id, last_sync, entries).text)
 
 
-def page(user_id: UUID, last_sync: datetime, entries: Entries) -> Any:
-    clock, horizon, text = sql.delta(user_id, since=last_sync, rows=settings.SYNC_PAGE_ROWS, **entries.told())
+def page(user_id: UUID, last_sync: datetime, entries: Entries) -> Page:
+    """What has changed since `last_sync`, in one snapshot. Raises FullSyncRequired."""
+    clock, horizon, reached, more, text = sql.delta(
+        user_id, since=last_sync, rows=settings.SYNC_PAGE_ROWS, **entries.told()
+    )
     if not reachable(last_sync, horizon, clock):
         raise FullSyncRequired
-    return raw(text)
+    return Page(text, reached if more else clock, has_more=more, is_empty=reached is None)
 
 
 def pusher(user_id: UUID, phone: Phone, *, last_sync: datetime | None, now: datetime) -> Pusher:

@@ -61,6 +61,21 @@ class SyncChange(models.Model):
         return f"{self.op} {self.kind} {self.object_id}"
 
 
+class LiveWatch(models.Model):
+    """Who has a socket open: only their commits are announced (ADR 0026). Nothing here outlives a crash."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, primary_key=True, related_name="+"
+    )
+    until = models.DateTimeField()
+
+    class Meta:
+        db_table = "live_watch"
+
+    def __str__(self) -> str:
+        return f"{self.user_id} until {self.until:%F %T}"
+
+
 class SyncMutation(models.Model):
     """An offline write that was taken, and what came of it: the same one again has no effect."""
 

@@ -79,6 +79,7 @@ LEFT_OUT = {
     "journal_acks": "how much of a dispenser's journal has arrived",
     "removed_devices": "whose readings are being deleted",
     "sync_clock": "the order of changes",
+    "live_watch": "whether the app is open now",
     "sync_change": "the order of changes",
     "users_groups": "the rights of staff",
     "users_user_permissions": "the rights of staff",

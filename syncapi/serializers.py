@@ -260,3 +260,9 @@ class Export(RequestedExport):
     ready_at = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField(allow_null=True)
     download_url = serializers.URLField(allow_null=True, help_text="Works without a token.")
+
+
+class Ticket(serializers.Serializer[Any]):
+    ticket = serializers.CharField()
+    url = serializers.CharField(help_text="The whole address of the socket; `&since=` may be appended.")
+    expires_in = serializers.IntegerField(help_text="Seconds.")

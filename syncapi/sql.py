@@ -59,7 +59,7 @@ feed AS MATERIALIZED (
 reached AS (SELECT max(ts) AS ts, EXISTS (
     SELECT FROM sync_change c WHERE c.user_id = %(user_id)s AND c.ts > (SELECT max(ts) FROM feed)
        AND c.ts <= (SELECT ts FROM clock)) AS more FROM feed)
-SELECT clock.ts, clock.horizon, json_build_object(
+SELECT clock.ts, clock.horizon, reached.ts, reached.more, json_build_object(
   {_rows("updated_devices", DEVICE_JSON, _DEVICE, "device")},
   {_rows("updated_states", STATE_JSON, _DEVICE, "device_state")},
   {_rows("new_activity_logs", ACTIVITY_JSON, _LOG, "activity_log", _NEW)},
@@ -159,11 +159,14 @@ def remember(user_id: UUID, **phone: Any) -> None:
         cursor.execute(REMEMBER, {"user_id": user_id, **phone})
 
 
-def delta(user_id: UUID, *, since: datetime, rows: int, **said: Any) -> tuple[datetime, datetime, str]:
-    """The user's clock, the horizon, and the page of changes after `since` as JSON. `said` are what came of
-    offline writes."""
-    clock, horizon, page = _row(DELTA, {"user_id": user_id, "since": since, "rows": rows, **said})
-    return clock, horizon, page
+def delta(user_id: UUID, *, since: datetime, rows: int, **said: Any) -> tuple[Any, ...]:
+    """The user's clock, the horizon, the last stamp of the page if there is any, whether there are more, and the
+    page of changes after `since` as JSON. `said` are what came of offline writes."""
+    return _row(DELTA, {"user_id": user_id, "since": since, "rows": rows, **said})
+
+
+def clock(user_id: UUID) -> datetime:
+    return cast("datetime", _row(f"SELECT ts FROM ({_CLOCK}) clock", {"user_id": user_id})[0])
 
 
 def full(user_id: UUID, **place: Any) -> tuple[Any, ...]:

@@ -1,12 +1,14 @@
 from django.urls import path
 
 from syncapi.account_views import AccountViewSet, DeletionViewSet, ExportViewSet, download
+from syncapi.realtime_views import TicketViewSet
 from syncapi.views import GuardedDeviceViewSet, SyncViewSet
 from zinzino.api.views import route
 
 urlpatterns = [
     route("sync/full", SyncViewSet, "sync-full", post="full"),
     route("sync/delta", SyncViewSet, "sync-delta", post="delta"),
+    route("realtime/ticket", TicketViewSet, "realtime-ticket", post="create"),
     route("sync/status", SyncViewSet, "sync-status", get="status"),
     route(
         "devices/<id:device_id>", GuardedDeviceViewSet, "device", get="retrieve", put="update", delete="destroy"

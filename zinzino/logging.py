@@ -14,6 +14,7 @@ from structlog.typing import EventDict, Processor
 PRIVATE = re.compile(
     r"[\w.+-]+@[\w-]+\.[\w.-]+"  # an e-mail address
     r"|\bznd_[\w-]+=*"  # a device token
+    r"|\bzlt_[\w-]+"  # a ticket of the live channel
     r"|\beyJ[\w-]+\.[\w-]+(\.[\w-]*)?"  # a JSON web token
     r"|(?<=Failing row contains )[^\n]*"  # PostgreSQL quotes the whole row that breaks a constraint
 )
@@ -47,6 +48,8 @@ def configure(config: Mapping[str, Any]) -> None:
                 # The development server writes raw query strings.
                 "django.server": {"handlers": [], "propagate": False},
                 "celery.app.trace": {"level": "WARNING"},
+                # It tells every address with its query string, in which tickets stand.
+                "uvicorn.error": {"level": "WARNING"},
             },
         }
     )

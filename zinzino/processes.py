@@ -51,6 +51,7 @@ def programs() -> list[Program]:
     where = f"--host {settings.HOST} --port {settings.PORT}"
     return [
         Program("web", "granian", f"{web} {where} --workers-kill-timeout 5s zinzino.wsgi:application"),
+        Program("live", "manage", "live"),
         Program("worker", "celery", "--quiet -A zinzino worker -c 2 --without-mingle --without-gossip -l INFO"),
         Program("beat", "celery", "--quiet -A zinzino beat -l WARNING --pidfile="),
         # Between the broker of the dispensers and the services.
@@ -237,6 +238,7 @@ def take_place() -> IO[str]:
     end_leftovers()
     metrics.forget()
     check_port(settings.HOST, settings.PORT)
+    check_port(settings.HOST, settings.LIVE_PORT, name="LIVE_PORT")
     settle_mqtt_port()
     return file
 
@@ -316,10 +318,14 @@ def _listener(port: int) -> str:
 
 
 def answers_ready() -> bool:
+    return all(is_ready(port) for port in (settings.PORT, settings.LIVE_PORT))
+
+
+def is_ready(port: int) -> bool:
     here = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked for by HOST, not bound here
     host = here.get(settings.HOST, settings.HOST)
     try:
-        with closing(http.client.HTTPConnection(host, settings.PORT, timeout=1.0)) as connection:
+        with closing(http.client.HTTPConnection(host, port, timeout=1.0)) as connection:
             connection.request("GET", "/health/ready")
             return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):

@@ -30,6 +30,11 @@ PORT = env.number("PORT", 3000, least=1, most=65535)
 # REST processes of `make run`.
 WEB_WORKERS = env.number("WEB_WORKERS", min(4, max(2, os.cpu_count() or 2)), least=1, most=64)
 PUBLIC_URL = env.web_url("PUBLIC_URL", f"http://{HOST}:{PORT}")
+# The live channel has a process and a port of its own; a proxy may put both behind one address.
+LIVE_PORT = env.number("LIVE_PORT", PORT + 1 if PORT < 65535 else PORT - 1, least=1, most=65535)
+LIVE_URL = env.web_url(
+    "LIVE_URL", PUBLIC_URL.replace("http", "ws", 1) if PRODUCTION else f"ws://{HOST}:{LIVE_PORT}"
+)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["*"])
 # Browsers of these origins may call the API; phones and dispensers need no permission.
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
@@ -439,6 +444,13 @@ STATES_KEPT_MONTHS = env.number("STATES_KEPT_MONTHS", 13, least=2, most=1_200)
 JOURNALS_KEPT_MONTHS = env.number("JOURNALS_KEPT_MONTHS", 2, least=1, most=1_200)
 SYNC_PAGE_ROWS = env.number("SYNC_PAGE_ROWS", 500, least=1, most=5_000)
 SYNC_FULL_DAYS = env.number("SYNC_FULL_DAYS", 90, least=1, most=3_650)
+# The live channel. Sockets of the process and of one person; connections to the database that they share;
+# how often it looks for changes that it was not told of; how long a client may leave its socket unread.
+LIVE_MAX_SOCKETS = env.number("LIVE_MAX_SOCKETS", 10_000, least=1, most=1_000_000)
+LIVE_SOCKETS_PER_USER = env.number("LIVE_SOCKETS_PER_USER", 10, least=1, most=1_000)
+LIVE_DB_CONNECTIONS = env.number("LIVE_DB_CONNECTIONS", 4, least=1, most=100)
+LIVE_SWEEP_S = env.number("LIVE_SWEEP_S", 5, least=1, most=60)
+LIVE_SLOW_S = env.number("LIVE_SLOW_S", 10, least=1, most=300)
 # Every last_sync before this instant needs a full sync; raised after a restore (ADR 0004).
 SYNC_EPOCH = env.instant("SYNC_EPOCH", "0001-01-02T00:00:00Z")
 if datetime.now(UTC) < SYNC_EPOCH:

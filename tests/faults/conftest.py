@@ -23,9 +23,11 @@ class Product:
     def __init__(self, data_dir: Path, **environment: str) -> None:
         self.layout = Layout(data_dir)
         self.extra = environment
-        with socket.socket() as free:
+        with socket.socket() as free, socket.socket() as another:
             free.bind(("127.0.0.1", 0))
+            another.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
+            self.live_port: int = another.getsockname()[1]
         self.process: subprocess.Popen[str] | None = None
 
     @property
@@ -33,6 +35,7 @@ class Product:
         """As a developer has it: none of the tests' settings; limits that many households fit into."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
         own = {"DATA_DIR": str(self.layout.data_dir), "PORT": str(self.port), "WEB_WORKERS": "2"}
+        own["LIVE_PORT"] = str(self.live_port)
         limits = {"RATE_LIMIT_AUTH": "10000/min", "RATE_LIMIT_GENERAL": "10000/min"}
         return {**kept, **own, **limits, "EMBEDDED_FSYNC": "off", **self.extra}
 

@@ -87,6 +87,7 @@ AFTER_THE_FIRST_PASS = {
     "notification_settings",
     "sync_clock",
     "sync_change",
+    "live_watch",
     "users_groups",
     "users_user_permissions",
     "django_admin_log",

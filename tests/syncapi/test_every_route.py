@@ -180,6 +180,7 @@ SCENARIOS: dict[str, Callable[[House], Any]] = {
     "DELETE /auth/link/google": lambda h: unlink(h, "google"),
     "DELETE /auth/link/apple": lambda h: unlink(h, "apple"),
     "POST /auth/refresh": lambda h: h.anyone.post("/auth/refresh", {"refresh_token": h.alice.refresh_token}),
+    "POST /realtime/ticket": lambda h: h.alice.post("/realtime/ticket"),
     "POST /auth/logout": lambda h: h.alice.post("/auth/logout"),
     "POST /auth/forgot-password": lambda h: h.anyone.post("/auth/forgot-password", {"email": "alice@example.com"}),
     "POST /auth/reset-password": reset,

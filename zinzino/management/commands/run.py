@@ -15,7 +15,7 @@ DEMO_PASSWORD = "zinzino-demo"
 
 
 class Command(BaseCommand):
-    help = "Run the whole product: web, worker, beat and, if no other servers are named, the embedded ones."
+    help = "Run the whole product: web, live, worker, beat and, if no other servers are named, the embedded ones."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--tied", action="store_true", help="end when the process that started this one ends")
@@ -47,6 +47,7 @@ class Command(BaseCommand):
         base = settings.PUBLIC_URL
         lines = [
             ("API", f"{base}/v1   (also {base}/api)"),
+            ("live", f"{settings.LIVE_URL}/v1/live   (WebSocket; POST /v1/realtime/ticket opens it)"),
             ("docs", f"{base}/docs   {base}/redoc"),
             ("admin", f"{base}/admin"),
             ("mqtt", mqtt_said()),
