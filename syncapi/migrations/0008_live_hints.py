@@ -10,7 +10,7 @@ from syncapi.live import hints
 class Migration(migrations.Migration):
     dependencies = (
         ("accounts", "0006_apple_grants"),
-        ("syncapi", "0006_what_comes_back_has_changed"),
+        ("syncapi", "0007_reports_are_stamped_without_json"),
     )
     operations = (
         migrations.SeparateDatabaseAndState(
