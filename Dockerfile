@@ -33,6 +33,7 @@ COPY notifications notifications
 COPY telemetry telemetry
 COPY analytics analytics
 COPY syncapi syncapi
+COPY backoffice backoffice
 # The files of the admin. The settings want a production environment to be whole; nothing of this one is kept.
 RUN python -m compileall -q . \
     && ENVIRONMENT=production SECRET_KEY="$(python -c 'import secrets; print(secrets.token_urlsafe(48))')" \
