@@ -16,8 +16,9 @@ from devices import command_serializers as c
 from devices.commands import Ack
 from devices.credentials import DeviceCaller
 from devices.models import Device, DeviceCredential
-from telemetry import contact, presence, services
+from telemetry import contact, presence, services, updates
 from telemetry import contact_serializers as s
+from telemetry import firmware_serializers as f
 from telemetry import iot_serializers as iot
 from telemetry.events import LIVE_FOR
 from telemetry.presence import Status
@@ -28,6 +29,7 @@ from zinzino.api.fields import StrictBoolean
 PREFIX = "znz/v1/"
 DECISION_GOOD_S = 60
 HELLO_GOOD_S = 3600
+FIRMWARE_GOOD_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +140,28 @@ def clock_now(heard: Heard) -> datetime:
     return max(clock.now(), heard.at)
 
 
+class FirmwareWord(serializers.Serializer[Any]):
+    """How far an update has come, or without `job_id` the question whether there is one."""
+
+    job_id = serializers.UUIDField(required=False)
+
+
+def firmware(heard: Heard) -> Said:
+    now, job_id = clock_now(heard), parsed(FirmwareWord, heard.body).get("job_id")
+    if job_id is None:
+        asked = parsed(f.CheckQuery, heard.body)
+        found = updates.check(heard.caller, version=asked.get("version"), hardware=asked.get("hw"), now=now)
+        return Said(heard.caller.id, "fw", updates.answer(found), FIRMWARE_GOOD_S)
+    job, cancel = updates.report(heard.caller, job_id, f.report_of(parsed(f.JobReport, heard.body)), now=now)
+    return Said(heard.caller.id, "fw", {"job_id": job.pk, "state": job.status, "cancel": cancel}, FIRMWARE_GOOD_S)
+
+
 HANDLERS: dict[str, Callable[[Heard], Said | None]] = {
     "hello": hello,
     "req": request,
     "hb": heartbeat,
     "cmd": command,
+    "fw": firmware,
     "presence": present,
 }
 

@@ -50,13 +50,17 @@ class HttpLine:
     async def post(self, path: str, body: Json) -> Json | None:
         """The answer's data; None where it was no answer, or did not arrive."""
         if self.faults.happens("lost"):
-            return await self.silence()
+            await self.silence()
+            return None
         if self.faults.happens("late"):
             await asyncio.sleep(self.faults.dice.uniform(0, LATE_S))
         answer = await self.once(path, body)
         if self.faults.happens("twice"):
             answer = await self.once(path, body)
-        return await self.silence() if self.faults.happens("lost") else answer
+        if self.faults.happens("lost"):
+            await self.silence()
+            return None
+        return answer
 
     async def once(self, path: str, body: Json) -> Json | None:
         headers = {"Authorization": f"Bearer {self.made.token}", "Content-Type": "application/json"}
@@ -64,7 +68,10 @@ class HttpLine:
             answer = await self.http.post(path, content=orjson.dumps(body), headers=headers)
         except httpx.HTTPError:
             return None
-        return dict(answer.json()["data"]) if answer.is_success else await self.silence()
+        if answer.is_success:
+            return dict(answer.json()["data"])
+        await self.silence()
+        return None
 
     async def silence(self) -> None:
         """A unit waits before it tries again."""
@@ -107,11 +114,9 @@ class MqttLine:
         client.on_subscribe = lambda *_: self.is_up.set()
         client.on_message = self.on_message
         client.on_socket_open = self.on_open
-        client.on_socket_close = lambda _client, _data, sock: self.loop.remove_reader(sock)
-        client.on_socket_register_write = lambda _client, _data, sock: self.loop.add_writer(
-            sock, client.loop_write
-        )
-        client.on_socket_unregister_write = lambda _client, _data, sock: self.loop.remove_writer(sock)
+        client.on_socket_close = self.on_close
+        client.on_socket_register_write = self.on_more
+        client.on_socket_unregister_write = self.on_done
         with contextlib.suppress(OSError):
             client.connect(*self.broker, keepalive=KEEPALIVE_S)
 
@@ -119,29 +124,35 @@ class MqttLine:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.loop.add_reader(sock, client.loop_read)
 
+    def on_close(self, _client: Client, _userdata: Any, sock: Any) -> None:
+        self.loop.remove_reader(sock)
+        self.loop.remove_writer(sock)
+
+    def on_more(self, client: Client, _userdata: Any, sock: Any) -> None:
+        self.loop.add_writer(sock, client.loop_write)
+
+    def on_done(self, _client: Client, _userdata: Any, sock: Any) -> None:
+        self.loop.remove_writer(sock)
+
     def on_connect(self, client: Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if not reason.is_failure:
             client.subscribe(self.topic("down/#"), qos=1)
 
     async def tick(self) -> None:
         """Keepalive; and a connection that broke is made anew, as a unit's own loop would."""
-        while self.client:
-            await asyncio.sleep(MISC_EVERY_S)
-            if self.client and self.client.loop_misc() != 0:
+        while (client := self.client) is not None:
+            if client.loop_misc() != 0:
                 with contextlib.suppress(OSError):
-                    self.client.reconnect()
+                    client.reconnect()
+            await asyncio.sleep(MISC_EVERY_S)
 
     async def leave(self) -> None:
         """Without a word, as when the network goes: the broker says the will."""
         if self.ticking:
             self.ticking.cancel()
         client, self.client = self.client, None
-        sock: Any = client.socket() if client else None
-        if client and sock:
-            for stop in (self.loop.remove_reader, self.loop.remove_writer):
-                stop(sock)
-            client.on_socket_close = None
-            client._sock_close()
+        if client is not None:
+            client._sock_close()  # which takes it off the loop
 
     # --- what is said ---------------------------------------------------------------------------
 
@@ -172,7 +183,7 @@ class MqttLine:
             return None
 
     def publish(self, kind: str, body: Json, *, qos: int = 1, retain: bool = False) -> None:
-        if self.client:
+        if self.client is not None:
             self.client.publish(self.topic(f"up/{kind}"), orjson.dumps(body), qos=qos, retain=retain)
 
     def topic(self, rest: str) -> str:

@@ -1,4 +1,4 @@
-"""A fleet on failing lines through a real broker and real bridges: nothing lost, nothing poured twice (iot.md 5)."""
+"""A fleet on failing lines through a real broker and bridges: nothing lost, nothing poured twice (iot.md 5)."""
 
 import asyncio
 import signal

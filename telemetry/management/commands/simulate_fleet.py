@@ -23,8 +23,8 @@ from zinzino.operators import OperatorCommand
 class Command(OperatorCommand):
     help = (
         "Make households with dispensers that keep the protocol (journal, reboots, lost and doubled packets, "
-        "clocks that are off), let them live against the running server, and compare what they did with what it knows. "
-        "Ends with 1 where an event was lost or a dose came twice. The households stay in the database."
+        "clocks that are off), let them live against the running server, and compare what they did with what it "
+        "knows. Ends with 1 where an event was lost or a dose came twice. The households stay in the database."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
