@@ -1,6 +1,6 @@
 """What `examples.dispenser` says, over MQTT: the same unit, another line (docs/device-protocol.md, MQTT).
 
-What has a topic goes by the broker, the rest (a token of its own) by HTTP, as a unit without a connection says all.
+What has a topic goes by the broker, the rest (a token of its own) by HTTP; without a connection all of it does.
 """
 
 import json
