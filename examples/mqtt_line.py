@@ -35,7 +35,7 @@ class MqttLine:
         client.username_pw_set(self.device_id, token)
         client.will_set(self.topic("up/presence"), json.dumps({"online": False, **said}), qos=1, retain=True)
         ready: queue.Queue[None] = queue.Queue()
-        client.on_connect = lambda *_: client.subscribe(self.topic("down/#"), qos=1)
+        client.on_connect = self.subscribe
         client.on_subscribe = lambda *_: ready.put(None)
         client.on_message = self.take
         client.connect(*self.address, keepalive=KEEPALIVE_S)
@@ -56,6 +56,9 @@ class MqttLine:
 
     def topic(self, rest: str) -> str:
         return f"znz/v1/{self.device_id}/{rest}"
+
+    def subscribe(self, client: Client, *_: Any) -> None:
+        client.subscribe(self.topic("down/#"), qos=1)
 
     def take(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         self.heard.put((message.topic.rpartition("/")[2], json.loads(message.payload)))
