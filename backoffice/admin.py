@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from backoffice import words
 from backoffice.models import StaffMember
@@ -47,7 +48,6 @@ class StaffMemberAdmin(BackOfficeAdmin):
     ordering = ("-is_staff", "-created_at")
     fields = ("email", "full_name", "is_active", "last_login", "groups")
     readonly_fields = ("email", "full_name", "is_active", "last_login")
-    filter_horizontal = ("groups",)
     is_personal = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StaffMember]:
@@ -60,7 +60,10 @@ class StaffMemberAdmin(BackOfficeAdmin):
         return bool(allowed and (obj is None or (not obj.is_superuser and obj.pk != request.user.pk)))
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        return super().formfield_for_manytomany(db_field, request, queryset=Group.objects.filter(name__in=ROLES))
+        """Boxes to tick: a list that filters is not for a keyboard."""
+        roles = Group.objects.filter(name__in=ROLES).order_by("name")
+        widget = UnfoldAdminCheckboxSelectMultipleWidget()
+        return db_field.formfield(queryset=roles, widget=widget, required=False, help_text="", **kwargs)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         before = roles_of(form.instance)

@@ -83,6 +83,25 @@ class Chart:
         return json.dumps({"labels": list(self.labels), "datasets": [drawn(each) for each in self.series]})
 
     @property
+    def options(self) -> str:
+        """Chart.js's: figures at both axes, names above where there is more than one line."""
+        ticks = {"color": "#6b7280", "precision": 0}
+        return json.dumps(
+            {
+                "animation": False,
+                "responsive": True,
+                "maintainAspectRatio": False,
+                "maxBarThickness": 28,
+                "elements": {"point": {"radius": 0}},
+                "plugins": {"legend": {"display": len(self.series) > 1, "labels": {"color": "#6b7280"}}},
+                "scales": {
+                    "x": {"ticks": ticks, "grid": {"display": False}},
+                    "y": {"ticks": ticks, "beginAtZero": True, "grid": {"color": "#9ca3af33"}},
+                },
+            }
+        )
+
+    @property
     def table(self) -> Table:
         rows = [
             [label, *("–" if each.values[place] is None else f"{each.values[place]:g}" for each in self.series)]

@@ -344,6 +344,7 @@ PAGES = (
     _("To"),
     _("Toggle password visibility"),
     _("True"),
+    _("Type to search"),
     _("Value"),
     _("Welcome back to"),
     _("You have been successfully logged out from the administration"),

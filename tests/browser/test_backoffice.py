@@ -151,7 +151,7 @@ def test_no_page_keeps_anybody_out(page: Page, live_server: LiveServer, alice: P
     sign_in(page, live_server, member("admin"))
     for name, address in pages_of(alice).items():
         page.goto(live_server.url + address)
-        page.wait_for_load_state("networkidle")
+        expect(page.locator("#page")).to_be_visible()
         faults += keeps_nobody_out(page, name)
         if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
             faults.append(f"{name}: wider than the screen")
