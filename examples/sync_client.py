@@ -8,8 +8,10 @@ it as their phones. Against a running server:
 
 import hashlib
 import json
+import random
 import sqlite3
 import sys
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -51,6 +53,14 @@ class Refused(Exception):
     @property
     def reason(self) -> str:
         return str(self.error.get("details", {}).get("reason", ""))
+
+    @property
+    def is_worth_another_try(self) -> bool:
+        return self.status in (429, 503)
+
+    def wait(self) -> None:
+        """As long as the server asks for, and a random bit more: not all phones together."""
+        time.sleep(self.error.get("details", {}).get("retry_after", 2) + random.random())  # noqa: S311
 
 
 class SyncClient:
@@ -139,20 +149,28 @@ class SyncClient:
         return self._state("last_sync")
 
     def fetch_all(self) -> None:
-        """A whole new copy, which replaces the old one when its last page is there."""
-        self.db.execute("DELETE FROM arriving")
-        page: Json = {"cursor": None, "has_more": True}
-        while page["has_more"]:
-            page = self._call("POST", "/sync/full", {"client_id": self.client_id, "cursor": page["cursor"]})
-            with AtOnce(self.db):
-                for kind, (name, _) in LISTS.items():
-                    self._store("arriving", kind, page[name])
-                for kind in SINGLE:
-                    self._store("arriving", kind, [page[kind]] if page[kind] else [])
+        """A whole new copy, which replaces the old one when its last page is there; a walk that was
+        interrupted goes on."""
+        while not self.next_full_page():
+            pass
+
+    def next_full_page(self) -> bool:
+        """Whether it was the last one."""
+        cursor = self._state("cursor")
+        page = self._call("POST", "/sync/full", {"client_id": self.client_id, "cursor": cursor})
         with AtOnce(self.db):
-            self.db.execute("DELETE FROM copy")
-            self.db.execute("INSERT INTO copy SELECT * FROM arriving")
-            self._remember("last_sync", page["sync_timestamp"])
+            if cursor is None:
+                self.db.execute("DELETE FROM arriving")
+            for kind, (name, _) in LISTS.items():
+                self._store("arriving", kind, page[name])
+            for kind in SINGLE:
+                self._store("arriving", kind, [page[kind]] if page[kind] else [])
+            self._remember("cursor", page["cursor"])
+            if not page["has_more"]:
+                self.db.execute("DELETE FROM copy")
+                self.db.execute("INSERT INTO copy SELECT * FROM arriving")
+                self._remember("last_sync", page["sync_timestamp"])
+        return not page["has_more"]
 
     def next_page(self) -> bool:
         """One delta, with as much of the outbox as fits; whether there is more to do."""
@@ -224,7 +242,7 @@ class SyncClient:
         found = self.db.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
         return found[0] if found else None
 
-    def _remember(self, name: str, value: str) -> None:
+    def _remember(self, name: str, value: str | None) -> None:
         self.db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, value))
 
 
@@ -262,7 +280,14 @@ def over_http(base_url: str, token: str = "") -> Send:
 def main(base_url: str, email: str, password: str, path: str) -> None:
     _, answer = over_http(base_url)("POST", "/auth/login", {"email": email, "password": password})
     client = SyncClient(path, over_http(base_url, answer["data"]["token"]))
-    client.sync()
+    while True:
+        try:
+            client.sync()
+            break
+        except Refused as refusal:
+            if not refusal.is_worth_another_try:
+                raise
+            refusal.wait()
     counts = {kind: len(client.rows(kind)) for kind in (*LISTS, *SINGLE)}
     sys.stdout.write(json.dumps({"last_sync": client.last_sync, "verified": client.verified(), **counts}) + "\n")
 

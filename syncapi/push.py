@@ -24,7 +24,7 @@ from syncapi import edits, sql
 from syncapi.edits import Effect, Pusher, Sent
 from syncapi.models import SyncMutation
 from zinzino import metrics
-from zinzino.api.errors import ApiError, DuplicateEntry, NotFound, NotOwner, translated
+from zinzino.api.errors import ApiError, DuplicateEntry, InvalidFields, NotFound, NotOwner, translated
 
 T = TypeVar("T")
 
@@ -149,7 +149,14 @@ def refused(sent: Sent, error: ApiError) -> dict[str, Any]:
         "mutation_id": str(sent.mutation_id),
         "code": error.code,
         "message": str(error.detail),
-        "details": error.details,
+        "details": placed(error.details) if isinstance(error, InvalidFields) else error.details,
+    }
+
+
+def placed(faults: Mapping[str, Any]) -> dict[str, Any]:
+    """Services name fields as in their own requests; in a change these stand under `fields`."""
+    return {
+        name if name.split(".")[0] in edits.OUTLINE else f"fields.{name}": said for name, said in faults.items()
     }
 
 

@@ -393,7 +393,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, list[str]]] = {
             "fields": {"quiet_hours": {"start": "08:00", "end": "08:00"}},
         },
         "VALIDATION_ERROR",
-        ["quiet_hours.end"],
+        ["fields.quiet_hours.end"],
     ),
 }
 

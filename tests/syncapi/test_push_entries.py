@@ -139,8 +139,8 @@ def test_lines_of_dispensers_cannot_be_written(alice: Phone, kitchen: Unit) -> N
     ("wrong", "named"),
     [
         ({"action": "dose_dispensed"}, "fields.action"),
-        ({"timestamp": "2001-01-01T00:00:00Z"}, "timestamp"),
-        ({"metadata": {"triggered_by": "x"}}, "metadata.triggered_by"),
+        ({"timestamp": "2001-01-01T00:00:00Z"}, "fields.timestamp"),
+        ({"metadata": {"triggered_by": "x"}}, "fields.metadata.triggered_by"),
         ({"local_date": "2025-01-01"}, "fields.local_date"),
     ],
 )
