@@ -82,6 +82,7 @@ HARM: dict[str, tuple[Callable[[Phone], Any], str]] = {
         lambda alice: SyncChange.objects.filter(kind="notification").update(op="D"),
         "missing",
     ),
+    "a device that came back": (lambda alice: SyncChange.objects.filter(kind="device").update(op="D"), "missing"),
 }
 
 
@@ -99,6 +100,49 @@ def test_what_passed_the_triggers_by_is_found_and_mended(alice: Phone, phone: Sy
     assert said("sync_audit")[fault] == 0
     phone.delta()
     assert phone.copy == SyncedPhone(alice).full()
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_log_is_rebuilt_whatever_it_said(alice: Phone, phone: SyncedPhone, harm: str) -> None:
+    with unseen():
+        HARM[harm][0](alice)
+    audit.rebuild(alice.user.pk)
+    assert not audit.faults_of(alice.user.pk)
+    phone.sync()
+    assert phone.copy == SyncedPhone(alice).full()
+
+
+@pytest.mark.parametrize("command", ["sync_audit", "sync_rebuild"])
+def test_an_edit_from_before_the_mending_overwrites_nothing(
+    alice: Phone, kitchen: Unit, phone: SyncedPhone, command: str
+) -> None:
+    """Nobody knows what has changed meanwhile."""
+    phone.edit("device", "update", str(kitchen.id), device_name="Salon")
+    with unseen():
+        Device.objects.update(device_name="By hand")
+        SyncChange.objects.filter(kind="device").delete()
+    said(command, "--id", str(alice.user.pk), *(["--repair"] if command == "sync_audit" else []))
+    phone.sync()
+    assert [entry["type"] for _, entry in phone.problems()] == ["field_conflict"]
+    assert Device.objects.get().device_name == "By hand"
+
+
+def test_of_two_people_only_the_named_one_is_mended(alice: Phone, bob: Phone, phone: SyncedPhone) -> None:
+    other = SyncedPhone(bob)
+    bob.dispenser()
+    other.full()
+    with unseen():
+        Device.objects.update(device_name="Ghost")
+        SyncChange.objects.filter(kind="device").delete()
+    with pytest.raises(CommandError):
+        said("sync_audit")
+    assert said("sync_audit", "--email", "bob@example.com", "--repair")["missing"] == 1
+    assert said("sync_audit", "--email", "bob@example.com")["missing"] == 0
+    assert audit.faults_of(alice.user.pk) == {"missing": 1}
+    assert said("sync_audit", "--repair")["missing"] == 1
+    for each in (phone, other):
+        each.delta()
+        assert [row["device_name"] for row in each.rows("device").values()] == ["Ghost"]
 
 
 def test_the_triggers_of_the_database_are_those_of_this_code() -> None:

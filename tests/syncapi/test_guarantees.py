@@ -131,6 +131,26 @@ def test_stamps_go_on_when_the_server_s_clock_steps_back(phone: SyncedPhone, kit
     assert phone.copy == truth(phone.api.user.pk)
 
 
+def test_a_reader_does_not_wait_for_a_writer_that_takes_its_time(phone: SyncedPhone, kitchen: Unit) -> None:
+    """It gets an older point in time, which is as good."""
+    with psycopg.connect(**connection.get_connection_params()) as writer:
+        writer.execute("UPDATE devices SET location = 'x' WHERE id = %s", (kitchen.id,))
+        writer.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        [page] = phone.delta()
+        assert (page["updated_devices"], phone.last_sync) == ([], page["sync_timestamp"])
+        writer.commit()
+    [page] = phone.delta()
+    assert [row["location"] for row in page["updated_devices"]] == ["x"]
+
+
+def test_any_time_that_has_passed_is_a_legal_one(phone: SyncedPhone, kitchen: Unit) -> None:
+    """Also one after the last change: the reader moves the clock."""
+    before = SyncClock.objects.get().ts
+    now = clock.now()
+    assert before < now
+    assert phone.api.post("/sync/delta", {"last_sync": iso(now)}).status_code == 200
+
+
 def test_an_old_transaction_number_that_looks_like_ours_is_not_taken_for_ours(phone: SyncedPhone) -> None:
     """As after a restore into a new cluster, where numbers begin anew."""
     long_ago = clock.now() - timedelta(days=1)

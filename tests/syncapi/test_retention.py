@@ -1,5 +1,6 @@
 """What sync forgets, and that only who missed something has to start anew."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from syncapi import retention
 from syncapi.models import SyncChange, SyncClock, SyncMetadata
 from tests.clients import Phone, Unit
 from tests.syncapi.phone import SyncedPhone
+from tests.syncapi.test_push import Outbox, change, rename
 from zinzino import clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -91,3 +93,23 @@ def test_phones_that_are_gone_are_forgotten_and_a_preview_changes_nothing(
 def test_a_phone_that_still_syncs_is_remembered(alice: Phone, phone: SyncedPhone) -> None:
     SyncMetadata.objects.update(created_at=clock.now() - timedelta(days=401))
     assert retention.purge(now=clock.now())["phones"] == 0
+
+
+def test_what_came_of_a_change_is_kept_for_ninety_days_and_a_later_repeat_is_harmless(
+    alice: Phone, kitchen: Unit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = Outbox(alice)
+    sent = [
+        rename(kitchen, "Salon"),
+        change("activity_log", "create", uuid.uuid4(), action="note", metadata={"text": "one"}),
+        change("device", "delete", alice.dispenser(device_type="vitamin_d").id),
+    ]
+    outbox.push(*sent)
+    monkeypatch.setattr(retention, "CHUNK_ROWS", 2)
+    assert retention.purge(now=clock.now() + timedelta(days=89))["mutations"] == 0
+    assert retention.purge(now=clock.now() + timedelta(days=91), dry_run=True)["mutations"] == 3
+    assert retention.purge(now=clock.now() + timedelta(days=91))["mutations"] == 3
+    before = SyncClock.objects.get().ts
+    again = outbox.push(*sent)
+    assert [entry["status"] for entry in again["applied"]] == ["noop", "duplicate", "noop"]
+    assert not SyncChange.objects.filter(ts__gt=before).exists()
