@@ -13,6 +13,7 @@ from devices.models import Device
 from examples import sync_client
 from examples.sync_client import Refused, SyncClient
 from syncapi.models import SyncMutation
+from telemetry.models import ActivityLog
 from tests import make
 from tests.clients import Phone, Unit
 from tests.syncapi.phone import SyncedPhone
@@ -22,19 +23,25 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Flaky(SyncedPhone):
-    """Loses answers, or dies between an answer and the end of its being applied, as often as it is told."""
+    """Loses answers, or dies between an answer and the end of its being applied, as often as it is told; its line
+    breaks after so many requests."""
 
     lost = 0
     crashes = 0
 
+    left = 10**6
+
     def carry(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        if self.left == 0:
+            raise ConnectionResetError
+        self.left -= 1
         answer = super().carry(method, path, body)
         if self.lost:
             self.lost -= 1
             raise TimeoutError
         return answer
 
-    def _remember(self, name: str, value: str) -> None:
+    def _remember(self, name: str, value: str | None) -> None:
         if self.crashes and name == "last_sync":
             self.crashes -= 1
             raise sqlite3.OperationalError("the phone has no power left")
@@ -109,6 +116,45 @@ def test_a_crash_in_the_middle_of_a_full_sync_leaves_the_old_copy(
     assert phone.copy == before
     phone.sync()
     settled(phone)
+
+
+def test_a_long_copy_goes_on_where_it_was_interrupted(alice: Phone, kitchen: Unit, settings: Settings) -> None:
+    for level in (5, 50) * 6:
+        kitchen.status(battery_level=level)
+    settings.SYNC_PAGE_ROWS = 2
+    phone = Flaky(alice)
+    phone.left = 3
+    with pytest.raises(ConnectionResetError):
+        phone.sync()
+    assert (phone.last_sync, phone.rows("notification")) == (None, {})
+    kitchen.status(battery_level=5)
+    ActivityLog.objects.latest("timestamp").delete()
+
+    phone.left = 100
+    phone.fetch_all()
+    assert len({page["sync_timestamp"] for page in phone.pages}) == 1
+    assert len({page["cursor"] for page in phone.pages}) == len(phone.pages) > 4
+    phone.sync()
+    settled(phone)
+    phone.pages.clear()
+    phone.fetch_all()
+    assert phone.pages[0]["profile"] is not None
+
+
+def test_it_waits_for_as_long_as_it_is_asked_to(
+    phone: Flaky, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.RATE_LIMITS = settings.RATE_LIMITS | {"sync": 2}
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    with pytest.raises(Refused, match="429") as refused:
+        for _ in range(3):
+            phone.sync()
+    assert refused.value.is_worth_another_try
+    refused.value.wait()
+    asked_for = refused.value.error["details"]["retry_after"]
+    assert 0 < asked_for <= slept[0] <= asked_for + 1
+    assert not Refused(422, {}).is_worth_another_try
 
 
 def test_the_copy_survives_the_app(alice: Phone, kitchen: Unit, tmp_path: Path) -> None:

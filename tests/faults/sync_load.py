@@ -77,7 +77,7 @@ class FrailPhone(SyncClient):
         self.rng, self.is_frail = rng, True
         super().__init__(path, send)
 
-    def _remember(self, name: str, value: str) -> None:
+    def _remember(self, name: str, value: str | None) -> None:
         if name == "last_sync" and self.is_frail and self.rng.random() < 0.03:
             raise sqlite3.OperationalError("no power")
         super()._remember(name, value)

@@ -51,7 +51,8 @@ def phone(alice: Phone, kitchen: Unit) -> SyncedPhone:
 
 
 def test_nothing_is_found_where_nothing_was_passed_by(alice: Phone, bob: Phone, phone: SyncedPhone) -> None:
-    clean = {"users": 2, "missing": 0, "zombie": 0, "misplaced": 0, "ahead": 0, "triggers": [], "repaired": False}
+    faults = {"missing": 0, "zombie": 0, "misplaced": 0, "ahead": 0, "triggers": []}
+    clean = {"users": 2, **faults, "concerned": 0, "such_as": [], "repaired": False}
     assert said("sync_audit") == clean
     assert said("sync_audit", "--id", str(bob.user.pk)) == clean | {"users": 1}
 
@@ -139,7 +140,8 @@ def test_of_two_people_only_the_named_one_is_mended(alice: Phone, bob: Phone, ph
     assert said("sync_audit", "--email", "bob@example.com", "--repair")["missing"] == 1
     assert said("sync_audit", "--email", "bob@example.com")["missing"] == 0
     assert audit.faults_of(alice.user.pk) == {"missing": 1}
-    assert said("sync_audit", "--repair")["missing"] == 1
+    repaired = said("sync_audit", "--repair")
+    assert (repaired["missing"], repaired["concerned"], repaired["such_as"]) == (1, 1, [str(alice.user.pk)])
     for each in (phone, other):
         each.delta()
         assert [row["device_name"] for row in each.rows("device").values()] == ["Ghost"]
