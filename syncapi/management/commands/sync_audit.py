@@ -9,7 +9,6 @@ from accounts import operators
 from syncapi import audit
 from zinzino.operators import OperatorCommand
 
-
 # Of the people whose log is wrong; beyond, one looks for the cause and not for the people.
 MOST_NAMED = 20
 
