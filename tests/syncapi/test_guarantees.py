@@ -204,6 +204,20 @@ def test_devices_that_change_hands_in_both_directions_at_once_block_nobody(alice
     assert sorted(len(phone.rows("device")) for phone in phones) in ([0, 2], [1, 1])
 
 
+def test_a_device_that_changes_hands_leaves_one_and_comes_to_the_other(alice: Phone, bob: Phone) -> None:
+    unit = alice.dispenser()
+    hers, his = SyncedPhone(alice), SyncedPhone(bob)
+    for phone in (hers, his):
+        phone.full()
+    Device.objects.update(user_id=bob.user.pk)
+    [page] = hers.delta()
+    assert page["deleted_items"]["devices"] == [str(unit.id)]
+    his.delta()
+    for phone, ids in ((hers, []), (his, [str(unit.id)])):
+        assert [list(phone.rows(kind)) for kind in ("device", "state")] == [ids, ids]
+        assert phone.copy == truth(phone.api.user.pk)
+
+
 def test_the_last_changes_are_found_by_the_index_alone(phone: SyncedPhone) -> None:
     """However long the log is, a delta reads no more of it than it sends."""
     run(LINES, (phone.api.user.pk, 5_000))
