@@ -29,7 +29,8 @@ from zinzino.api.fields import StrictBoolean
 PREFIX = "znz/v1/"
 DECISION_GOOD_S = 60
 HELLO_GOOD_S = 3600
-FIRMWARE_GOOD_S = 3600
+# The word that a unit may install is not to be heard an hour later.
+FIRMWARE_GOOD_S = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +153,10 @@ def firmware(heard: Heard) -> Said:
         asked = parsed(f.CheckQuery, heard.body)
         found = updates.check(heard.caller, version=asked.get("version"), hardware=asked.get("hw"), now=now)
         return Said(heard.caller.id, "fw", updates.answer(found), FIRMWARE_GOOD_S)
-    job, cancel = updates.report(heard.caller, job_id, f.report_of(parsed(f.JobReport, heard.body)), now=now)
-    return Said(heard.caller.id, "fw", {"job_id": job.pk, "state": job.status, "cancel": cancel}, FIRMWARE_GOOD_S)
+    said = f.report_of(parsed(f.JobReport, heard.body))
+    job, cancel = updates.report(heard.caller, job_id, said, now=now)
+    body = {"job_id": job.pk, "seq": said.seq, "state": job.status, "cancel": cancel}
+    return Said(heard.caller.id, "fw", body, FIRMWARE_GOOD_S)
 
 
 HANDLERS: dict[str, Callable[[Heard], Said | None]] = {
