@@ -95,3 +95,7 @@ class ManufacturedUnitAdmin(BackOfficeAdmin):
             claiming.forget_tries(serial_number)
             audit.record(actor(request), "rearm_claim", audit.Thing("unit", serial_number))
         self.message_user(request, _("The codes can be tried again."), messages.SUCCESS)
+
+
+# Its pages belong to this app.
+import devices.firmware.admin  # noqa: E402, F401
