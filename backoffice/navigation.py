@@ -47,6 +47,18 @@ GROUPS: tuple[tuple[Promise, tuple[Item, ...]], ...] = (
                 "telemetry.view_safetystop",
             ),
             (
+                _("Firmware rollouts"),
+                "system_update",
+                "admin:devices_firmwarerollout_changelist",
+                "devices.view_firmwarerollout",
+            ),
+            (
+                _("Firmware releases"),
+                "memory",
+                "admin:devices_firmwarerelease_changelist",
+                "devices.view_firmwarerelease",
+            ),
+            (
                 _("Manufactured units"),
                 "factory",
                 "admin:devices_manufacturedunit_changelist",

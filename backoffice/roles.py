@@ -44,6 +44,9 @@ OPS = DESK | {
     "backoffice.export",
     "devices.view_manufacturedunit",
     "devices.view_supplementprofile",
+    "devices.view_firmwarerelease",
+    "devices.view_firmwarerollout",
+    "devices.change_firmwarerollout",
     "notifications.view_pushroute",
     "telemetry.view_decision",
     "telemetry.view_deadletter",
@@ -55,6 +58,7 @@ AUDITOR = frozenset(
         "backoffice.open_dashboard",
         "backoffice.export",
         "devices.view_supplementprofile",
+        "devices.view_firmwarerollout",
         "telemetry.view_safetystop",
         "zinzino.view_auditentry",
     }

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -13,8 +14,8 @@ from django.utils.translation import gettext_lazy
 
 from devices.firmware import progress, rollouts
 from devices.firmware.models import FirmwareRelease, FirmwareRollout
-from zinzino import clock
-from zinzino.admin import BackOfficeAdmin
+from zinzino import audit, clock
+from zinzino.admin import BackOfficeAdmin, actor
 
 # What a person may do from where it stands; the rules (rollouts.ACTS) have the last word.
 ACTS = {
@@ -97,12 +98,14 @@ class FirmwareRolloutAdmin(BackOfficeAdmin):
         return TemplateResponse(request, "devices/rollout_act.html", context)
 
     def carry_out(self, request: HttpRequest, rollout: FirmwareRollout, what: str, reason: str) -> None:
-        said = {"by": str(request.user), "reason": reason, "now": clock.now()}
+        said: dict[str, Any] = {"by": str(request.user), "reason": reason, "now": clock.now()}
         try:
-            if what == "advance":
-                rollouts.advance(rollout.pk, **said)
-            else:
-                rollouts.act(rollout.pk, what, **said)
+            with transaction.atomic():
+                if what == "advance":
+                    rollouts.advance(rollout.pk, **said)
+                else:
+                    rollouts.act(rollout.pk, what, **said)
+                audit.record(actor(request), what, audit.Thing("firmware_rollout", str(rollout.pk)), reason=reason)
             self.message_user(request, _("Done."), messages.SUCCESS)
         except rollouts.RolloutRefused as refusal:
             self.message_user(request, str(refusal), messages.ERROR)

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import Mail, User
+from devices.firmware.models import FirmwareRelease, FirmwareRollout
 from devices.models import Device, ManufacturedUnit
 from notifications.models import Notification, PushDelivery, PushRoute
 from telemetry import safety
@@ -59,6 +60,14 @@ def full_house(alice: Phone, profiles: None) -> Phone:
         safety.order(SafetyStop.Scope.UNIT, f"Z{number}", reason="x", until=None, by="x", now=now)
         audit.record(audit.Actor(person.pk, "x"), "viewed", audit.Thing("device", str(number)))
         make_staff(number)
+        release = FirmwareRelease.objects.create(
+            id=uuid7(moment), version="2.2.0", hardware="d1", size=1, sha256="0" * 64, counter=number + 1,
+            key_id="x", signature="x", file="x", imported_by="x", imported_at=now,
+        )  # fmt: skip
+        rollout = FirmwareRollout.objects.create(
+            id=uuid7(moment), release=release, hardware="d1", created_by="x", created_at=now
+        )
+        rollout.events.create(at=now, by="x", what="create")
     kitchen = alice.dispenser()
     for _ in range(5):
         kitchen.cup(True), kitchen.cup(False)

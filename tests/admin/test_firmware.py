@@ -1,23 +1,13 @@
 """Rollouts in the back office: seen by who may look, stopped by who may act, never without a reason."""
 
 import pytest
-from django.contrib.auth.models import Permission
-from django.test import Client
 from django.urls import reverse
 
-from accounts.models import User
 from devices.firmware.models import FirmwareRollout, FirmwareRolloutEvent
-from tests import make
+from tests.admin.desk import signed_in
 from tests.clients import Unit
 from tests.firmware.conftest import engineer, offered, release, rollout, say, unit  # noqa: F401  (fixtures)
-
-
-def staff(*rights: str) -> Client:
-    user = User.objects.create_user("ops@example.com", make.PASSWORD, full_name="Ops Person", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=rights))
-    client = Client()
-    client.force_login(user)
-    return client
+from zinzino.models import AuditEntry
 
 
 def page(rollout: FirmwareRollout, what: str = "change") -> str:  # noqa: F811
@@ -26,12 +16,9 @@ def page(rollout: FirmwareRollout, what: str = "change") -> str:  # noqa: F811
     return reverse("admin:devices_firmwarerollout_act", args=[rollout.pk, what])
 
 
-MAY_SEE, MAY_ACT = "view_firmwarerollout", "change_firmwarerollout"
-
-
 def test_the_progress_is_shown(unit: Unit, rollout: FirmwareRollout) -> None:  # noqa: F811
     say(unit, offered(unit), "failed", code="damaged")
-    body = staff(MAY_SEE, MAY_ACT).get(page(rollout)).content.decode()
+    body = signed_in("ops").get(page(rollout)).content.decode()
     assert "width: 100.00%; background: #b91c1c" in body
     assert "release@example.com" in body
     for act in ("pause", "finish", "abort"):
@@ -41,19 +28,21 @@ def test_the_progress_is_shown(unit: Unit, rollout: FirmwareRollout) -> None:  #
 
 
 def test_it_is_stopped_with_a_reason_after_a_second_look(rollout: FirmwareRollout) -> None:  # noqa: F811
-    client = staff(MAY_SEE, MAY_ACT)
+    client = signed_in("ops")
     assert client.get(page(rollout, "pause")).status_code == 200
     assert client.post(page(rollout, "pause"), {"reason": " "}).status_code == 200
     assert FirmwareRollout.objects.get().status == "running"
     assert client.post(page(rollout, "pause"), {"reason": "Support asks"}).status_code == 302
     event = FirmwareRolloutEvent.objects.latest("pk")
-    assert (event.what, event.by, event.reason) == ("pause", "ops@example.com", "Support asks")
+    assert (event.what, event.by, event.reason) == ("pause", "ops@staff.example", "Support asks")
+    entry = AuditEntry.objects.get(action="pause")
+    assert (entry.object_id, entry.actor, entry.reason) == (str(rollout.pk), "ops@staff.example", "Support asks")
     assert client.post(page(rollout, "resume"), {"reason": "Was nothing"}).status_code == 302
     assert FirmwareRollout.objects.get().status == "running"
 
 
 def test_what_is_not_possible_is_said(rollout: FirmwareRollout) -> None:  # noqa: F811
-    client = staff(MAY_SEE, MAY_ACT)
+    client = signed_in("ops")
     answer = client.post(page(rollout, "advance"), {"reason": "More"}, follow=True)
     assert "last stage" in answer.content.decode()
     assert FirmwareRollout.objects.get().stage == 0
@@ -62,7 +51,7 @@ def test_what_is_not_possible_is_said(rollout: FirmwareRollout) -> None:  # noqa
 
 @pytest.mark.parametrize("what", ["pause", "abort", "advance"])
 def test_who_may_only_look_changes_nothing(rollout: FirmwareRollout, what: str) -> None:  # noqa: F811
-    client = staff(MAY_SEE)
+    client = signed_in("auditor")
     assert page(rollout, what) not in client.get(page(rollout)).content.decode()
     for answer in (client.get(page(rollout, what)), client.post(page(rollout, what), {"reason": "x"})):
         assert answer.status_code == 403
@@ -70,7 +59,7 @@ def test_who_may_only_look_changes_nothing(rollout: FirmwareRollout, what: str) 
 
 
 def test_a_form_of_another_site_changes_nothing(rollout: FirmwareRollout) -> None:  # noqa: F811
-    client = staff(MAY_SEE, MAY_ACT)
+    client = signed_in("ops")
     client.handler.enforce_csrf_checks = True
     assert client.post(page(rollout, "abort"), {"reason": "x"}).status_code == 403
     assert FirmwareRollout.objects.get().status == "running"
