@@ -59,7 +59,7 @@ class FirmwareRolloutAdmin(BackOfficeAdmin):
     list_filter = ("status",)
     list_select_related = ("release",)
     ordering = ("-id",)
-    change_form_outer_before_template = "devices/rollout_progress.html"
+    change_form_outer_before_template: Any = "devices/rollout_progress.html"
 
     @admin.display(description=gettext_lazy("reaches"))
     def reach(self, rollout: FirmwareRollout) -> str:
