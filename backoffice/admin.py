@@ -47,7 +47,7 @@ class StaffMemberAdmin(BackOfficeAdmin):
     list_display = ("email", "full_name", "is_active", "is_superuser", "last_login")
     ordering = ("-is_staff", "-created_at")
     fields = ("email", "full_name", "is_active", "last_login", "groups")
-    readonly_fields = ("email", "full_name", "is_active", "last_login")
+    readonly_fields = ("email", "full_name", "last_login")
     is_personal = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StaffMember]:
@@ -66,11 +66,13 @@ class StaffMemberAdmin(BackOfficeAdmin):
         return db_field.formfield(queryset=roles, widget=widget, required=False, help_text="", **kwargs)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        before = roles_of(form.instance)
+        member = form.instance
+        before = {"roles": roles_of(member), "is_active": form.initial["is_active"]}
         with transaction.atomic():
             super().save_related(request, form, formsets, change)
-            about, after = audit.Thing("staff", str(form.instance.pk)), roles_of(form.instance)
-            audit.record(actor(request), "roles_changed", about, before={"roles": before}, after={"roles": after})
+            after = {"roles": roles_of(member), "is_active": member.is_active}
+            about = audit.Thing("staff", str(member.pk))
+            audit.record(actor(request), "roles_changed", about, before=before, after=after)
 
 
 def roles_of(member: StaffMember) -> list[str]:

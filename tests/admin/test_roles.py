@@ -18,6 +18,7 @@ from tests.admin.desk import Staff, body, member, signed_in
 from tests.clients import Phone, Unit
 from zinzino import clock
 from zinzino.admin import BackOfficeAdmin
+from zinzino.models import AuditEntry
 
 REASON = {"reason": "The customer has asked for it"}
 
@@ -187,7 +188,7 @@ def test_a_role_with_a_typing_mistake_is_refused(db: None, monkeypatch: pytest.M
 def give(staff: Staff, colleague: User, *names: str) -> int:
     groups = [str(pk) for pk in Group.objects.filter(name__in=names).values_list("pk", flat=True)]
     page = reverse("admin:backoffice_staffmember_change", args=[colleague.pk])
-    return staff.post(page, {"groups": groups}).status_code
+    return staff.post(page, {"groups": groups, "is_active": "on"}).status_code
 
 
 def test_an_administrator_gives_roles_to_others_and_to_no_superuser_and_not_to_themselves(db: None) -> None:
@@ -216,6 +217,19 @@ def test_nobody_becomes_more_by_what_a_form_does_not_show(db: None) -> None:
     colleague.refresh_from_db()
     assert (colleague.is_superuser, colleague.user_permissions.count()) == (False, 0)
     assert colleague.email == "None@staff.example".replace("None", "nobody")
+
+
+def test_who_leaves_is_switched_off_by_an_administrator_and_outside_at_once(db: None) -> None:
+    staff, leaving = signed_in("admin"), signed_in("support_l1")
+    assert leaving.get("/admin/").status_code == 200
+    page = reverse("admin:backoffice_staffmember_change", args=[leaving.user.pk])
+    assert staff.post(page, {"groups": []}).status_code == 302
+    assert leaving.get("/admin/").status_code == 302
+    row = AuditEntry.objects.get(action="roles_changed")
+    assert (row.before, row.after) == (
+        {"roles": ["support_l1"], "is_active": True},
+        {"roles": [], "is_active": False},
+    )
 
 
 def test_units_and_dispensers_are_listed_without_their_owners(alice: Phone, kitchen: Unit) -> None:

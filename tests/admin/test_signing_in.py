@@ -189,3 +189,35 @@ def test_who_leaves_is_outside_at_once(staff: User) -> None:
     sign_in(client)
     User.objects.filter(pk=staff.pk).update(is_staff=False)
     assert client.get("/admin/").status_code == 302
+
+
+def change_password(client: Client, old: str, new: str) -> Any:
+    typed = {"old_password": old, "new_password1": new, "new_password2": new}
+    return client.post("/admin/password_change/", typed)
+
+
+def test_staff_change_their_own_password(staff: User, settings: Settings) -> None:
+    client, other = browser(), browser()
+    sign_in(client), sign_in(other)
+    assert "at least 10 characters" in body(change_password(client, make.PASSWORD, "123456789"))
+    assert "old password was entered incorrectly" in body(change_password(client, "wrong", "another-password"))
+    assert change_password(client, make.PASSWORD, "another-password").status_code == 302
+    assert (client.get("/admin/").status_code, other.get("/admin/").status_code) == (200, 302)
+    assert sign_in(browser(), "another-password").status_code == 302
+    actions = AuditEntry.objects.filter(actor_id=staff.pk).values_list("action", flat=True)
+    assert "password_changed" in actions
+
+
+def test_who_finds_an_open_desk_does_not_guess_the_password(staff: User, settings: Settings) -> None:
+    client = browser()
+    client.force_login(staff)
+    for _ in range(settings.LOGIN_FAILURES_PER_ADDRESS):
+        change_password(client, "wrong", "another-password")
+    assert "Too many failed attempts" in body(change_password(client, make.PASSWORD, "another-password"))
+
+
+def test_django_s_own_ways_to_names_are_closed(db: None) -> None:
+    client = signed_in("admin")
+    asked = "?app_label=accounts&model_name=session&field_name=user"
+    assert client.get(f"/admin/autocomplete/{asked}").status_code == 404
+    assert client.get(f"/admin/backoffice/staffmember/{client.user.pk}/history/").status_code == 404
