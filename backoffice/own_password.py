@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from unfold.forms import AdminOwnPasswordChangeForm
@@ -53,8 +53,7 @@ class OwnPasswordView(PasswordChangeView):
         return answer
 
 
-def page(site: Any, request: HttpRequest) -> HttpResponse:
+def page(site: Any, request: HttpRequest) -> HttpResponseBase:
     done = reverse("admin:password_change_done")
     view = OwnPasswordView.as_view(success_url=done, extra_context=site.each_context(request))
-    answer: HttpResponse = view(request)
-    return answer
+    return view(request)

@@ -65,7 +65,7 @@ class BackOfficeSite(UnfoldAdminSite):
         """No form of ours asks it, and it would name people without a trace."""
         raise Http404
 
-    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         from backoffice import own_password
 
         return own_password.page(self, request)

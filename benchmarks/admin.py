@@ -26,7 +26,8 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=200_000, help="of the fleet that was loaded")
     options = parser.parse_args()
     os.environ["DATA_DIR"] = str(ROOT / "var" / f"scale-{options.devices}")
-    os.environ["LOG_LEVEL"] = "WARNING"
+    # For the migrations that the data may still need.
+    os.environ |= {"LOG_LEVEL": "WARNING", "DATABASE_STATEMENT_TIMEOUT_MS": "3600000"}
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zinzino.settings")
     import django
 
