@@ -12,7 +12,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -48,13 +48,12 @@ class Listeners:
     def ticket(self, number: int) -> str:
         return str(sent(self.port, "POST", "/realtime/ticket", self.tokens[number])["url"])
 
-    async def open(self, numbers: Iterable[int]) -> None:
-        places = list(numbers)
-        with ThreadPoolExecutor(WRITERS) as pool:
-            urls = list(pool.map(self.ticket, places))
-        self.tasks += [asyncio.create_task(self.listen(*each)) for each in zip(places, urls, strict=True)]
+    def open(self, count: int) -> None:
+        self.tasks = [asyncio.create_task(self.listen(number)) for number in range(count)]
 
-    async def listen(self, number: int, url: str) -> None:
+    async def listen(self, number: int) -> None:
+        # As a phone does it: the ticket is used as soon as it is there.
+        url = await asyncio.to_thread(self.ticket, number)
         async with connect(url, max_size=None, open_timeout=60, ping_interval=None) as socket:
             async for text in socket:
                 self.greeted.add(number)
@@ -86,8 +85,8 @@ async def measured(port: int, count: int) -> list[Table]:
     process = live_process(listeners.ticket(0))
     before = process.memory_full_info()
     began = time.perf_counter()
-    await listeners.open(range(count))
-    await until(lambda: len(listeners.greeted) == count)
+    listeners.open(count)
+    await until(lambda: len(listeners.greeted) == count, within_s=180)
     opened_s = time.perf_counter() - began
     return [
         await idle(process, before, count, opened_s),
@@ -108,7 +107,7 @@ async def idle(process: psutil.Process, before: Any, count: int, opened_s: float
     table.add_row("a socket, KB", f"{(after.uss - before.uss) / count / 1e3:.1f}")
     table.add_row("CPU of the process, % of a core", f"{busy * 100:.1f}")
     table.add_row("threads of the process", str(process.num_threads()))
-    table.add_row("its connections to PostgreSQL", str(connections_of(process)))
+    table.add_row("its connections to PostgreSQL", str(await asyncio.to_thread(connections_in_use)))
     return table
 
 
@@ -202,8 +201,12 @@ def live_process(url: str) -> psutil.Process:
     return psutil.Process(pid)
 
 
-def connections_of(process: psutil.Process) -> int:
-    return sum(".s.PGSQL" in str(each.raddr or each.laddr) for each in process.net_connections("unix"))
+def connections_in_use() -> int:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'zinzino-live'")
+        return int(cursor.fetchone()[0])
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
+from django.db import close_old_connections
 from django.http import HttpRequest
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -56,6 +57,8 @@ def allowed_origin(origin: str | None) -> bool:
 
 def admit(knock: Knock) -> Admission:
     """Raises ApiError, RedisError, OperationalError. From here on, commits of the person are announced."""
+    # A connection that has died would cost the client its ticket.
+    close_old_connections()
     asked = parameters(knock.query)
     admission = tickets.spend(asked["ticket"]) if "ticket" in asked else by_header(knock.request)
     if "since" in asked:

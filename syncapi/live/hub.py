@@ -18,7 +18,7 @@ import psycopg
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connection
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from syncapi.live import hints
 from syncapi.live.tickets import Admission
@@ -31,6 +31,7 @@ RENEW_EVERY_S = 60.0
 WAIT_S = 1.0
 BACK_OFF_S = 2.0
 DEAF_AFTER_S = 10.0
+ASK_AFTER_S = 10.0
 SWEPT_AT_ONCE = 1_000
 
 
@@ -159,9 +160,16 @@ class Ear(threading.Thread):
 
 
 def settled(work: Callable[..., T], *arguments: Any) -> T:
-    """As Django does around a request: a connection that has died is not used again."""
-    close_old_connections()
+    """As Django does around a request, but a connection that was just in use is not asked whether it lives."""
+    if time.monotonic() - getattr(last_use, "at", -math.inf) > ASK_AFTER_S:
+        close_old_connections()
     try:
         return work(*arguments)
+    except (OperationalError, InterfaceError):
+        connection.close()
+        raise
     finally:
-        close_old_connections()
+        last_use.at = time.monotonic()
+
+
+last_use = threading.local()

@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 # Of one socket: changes that follow each other closely become one page.
 LEAST_BETWEEN_PAGES_S = 0.2
-BACK_OFF_S = (1.0, 2.0, 5.0)
+BACK_OFF_S = (0.1, 1.0, 2.0, 5.0)
 # What a client may send: a burst, and then so many messages a second.
 BURST, MESSAGES_PER_S = 10, 2
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management import BaseCommand
+from django.db import connections
 
 from syncapi.live.application import application
 from syncapi.live.server import serve
@@ -14,4 +15,6 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         attach()
+        # By this name an operator finds its sessions in pg_stat_activity.
+        connections.settings["default"]["OPTIONS"]["application_name"] = "zinzino-live"
         serve(application())
