@@ -38,9 +38,9 @@ class LiveClient:
                 self.copy.sync()  # sends what waits, too, and mends what a full sync must mend
                 failures = 0 if self.listen() else failures + 1
             except Refused as refusal:
-                if refusal.status not in (429, 503):
+                if not refusal.is_worth_another_try:
                     raise
-                failures += 1
+                refusal.wait()
             except (OSError, InvalidHandshake):
                 failures += 1
             # A random pause: after a restart all phones come again at the same time.
