@@ -65,6 +65,21 @@ class DoseRollup(models.Model):
         return f"{self.user_id} {self.local_date}: {self.taken} taken"
 
 
+class StreakMark(models.Model):
+    """How the streak of a person stood when a local day was over (analytics.streaks). Gone when that changes."""
+
+    user_id = models.UUIDField(primary_key=True)
+    day = models.DateField()
+    current = models.IntegerField()
+    longest = models.IntegerField()
+
+    class Meta:
+        db_table = "streak_marks"
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.day}: {self.current}"
+
+
 class DeviceRollup(models.Model):
     """What one dispenser reported of itself on one local day: presence and how far its levels fell."""
 

@@ -31,21 +31,30 @@ SELECT coalesce(json_agg(json_build_array(r.local_date, r.device_id, r.supplemen
    AND (%(device_id)s::uuid IS NULL OR r.device_id = %(device_id)s)"""
 HISTORY = f"SELECT ({EXPECTATIONS})::text, ({DOSES})::text"
 
-# Runs of days with a dose; between two of them is a break where plans expected more days than those of which
-# nobody can say. Today stands at the end. By expected_doses_of_user and one_rollup_a_day.
+# Runs of days with a dose after the mark, where there is one (analytics.streaks); between two of them is a break
+# where plans expected more days than those of which nobody can say. Today stands at the end. By
+# expected_doses_of_user and one_rollup_a_day.
 STREAK = """
-WITH span AS MATERIALIZED (
+WITH mark AS MATERIALIZED (
+       SELECT m.day, coalesce(m.current, 0) AS current, coalesce(m.longest, 0) AS longest
+         FROM (SELECT) AS one LEFT JOIN streak_marks m ON m.user_id = %(user_id)s AND m.day < %(through)s),
+     span AS MATERIALIZED (
        SELECT greatest(first_day, registered_on + 1) AS began, per_day,
               lead(first_day) OVER (PARTITION BY device_id ORDER BY first_day) AS until
          FROM expected_doses WHERE user_id = %(user_id)s),
      acted AS MATERIALIZED (
        SELECT local_date AS day, bool_or(taken > 0) AS took FROM dose_rollups
-        WHERE user_id = %(user_id)s AND local_date <= %(today)s AND (taken > 0 OR unknown > 0 OR pending > 0)
+        WHERE user_id = %(user_id)s AND local_date <= %(through)s
+          AND local_date > coalesce((SELECT day FROM mark), '-infinity')
+          AND (taken > 0 OR unknown > 0 OR pending > 0)
         GROUP BY local_date),
      unsure AS MATERIALIZED (SELECT day FROM acted WHERE NOT took),
      steps AS (
-       SELECT day, lag(day) OVER (ORDER BY day) AS before, true AS took FROM acted WHERE took
-       UNION ALL SELECT %(today)s, max(day), false FROM acted WHERE took HAVING max(day) < %(today)s),
+       SELECT day, lag(day, 1, (SELECT day FROM mark)) OVER (ORDER BY day) AS before, true AS took
+         FROM acted WHERE took
+        UNION ALL
+       SELECT %(today)s, coalesce(max(day), (SELECT day FROM mark)), false FROM acted WHERE took
+       HAVING coalesce(max(day), (SELECT day FROM mark)) < %(today)s),
      walked AS (
        SELECT took, count(*) FILTER (WHERE day > before + 1 AND EXISTS (
                 SELECT FROM span s
@@ -54,9 +63,13 @@ WITH span AS MATERIALIZED (
                                                         AND u.day < least(s.until, steps.day))
               )) OVER (ORDER BY day) AS island
          FROM steps),
-     runs AS (SELECT island, count(*) FILTER (WHERE took) AS days FROM walked GROUP BY island)
-SELECT coalesce((SELECT days FROM runs ORDER BY island DESC LIMIT 1), 0),
-       coalesce((SELECT max(days) FROM runs), 0)"""
+     runs AS (
+       SELECT island, count(*) FILTER (WHERE took) + CASE island WHEN 0 THEN (SELECT current FROM mark) ELSE 0 END
+                AS days
+         FROM walked GROUP BY island)
+SELECT coalesce((SELECT days FROM runs ORDER BY island DESC LIMIT 1), mark.current),
+       greatest(mark.longest, (SELECT max(days) FROM runs))
+  FROM mark"""
 # By activity_logs_of_user, newest partition first.
 LAST_DOSE = """
 SELECT timestamp FROM activity_logs
@@ -149,7 +162,14 @@ def health(
 ) -> Known:
     """The same with the hours of the doses, the streak and the last dose, in one statement."""
     days = {"first": first, "last": last}
-    parameters = {"user_id": user_id, "device_id": device_id, "zone": zone, "today": today, **days}
+    parameters = {
+        "user_id": user_id,
+        "device_id": device_id,
+        "zone": zone,
+        "today": today,
+        "through": today,
+        **days,
+    }
     expected, doses, hours, last_dose_at, current, longest = row(HEALTH, parameters)
     known = history_of(expected, doses, today=today, **days)
     return Known(known, hours_of(hours), last_dose_at, current, longest)
@@ -168,7 +188,7 @@ def report(
 def home(user_id: UUID, *, first: date, today: date) -> tuple[Known, dict[str, Any]]:
     """What the home screen shows, in one statement."""
     days = {"first": first, "last": today}
-    found = row(SUMMARY, {"user_id": user_id, "device_id": None, "today": today, **days})
+    found = row(SUMMARY, {"user_id": user_id, "device_id": None, "today": today, "through": today, **days})
     expected, doses, last_dose_at, current, longest, shown = found
     known = Known(history_of(expected, doses, today=today, **days), {}, last_dose_at, current, longest)
     return known, orjson.loads(shown)
@@ -176,7 +196,7 @@ def home(user_id: UUID, *, first: date, today: date) -> tuple[Known, dict[str, A
 
 def streak(user_id: UUID, *, today: date) -> tuple[int, int]:
     """Days of the streak that stands, and of the longest."""
-    current, longest = row(STREAK, {"user_id": user_id, "today": today})
+    current, longest = row(STREAK, {"user_id": user_id, "today": today, "through": today})
     return current, longest
 
 

@@ -58,7 +58,7 @@ BY_USER = (
     "sync_mutation",
 )
 # Sums, which go with what they are sums of (analytics.rollups); this is for what passed the triggers by.
-SUMS = ("dose_rollups", "device_rollups")
+SUMS = ("dose_rollups", "device_rollups", "streak_marks")
 # No foreign key leads from these, and they have partitions.
 HISTORIES = (
     ("device_states", "device_id"),

@@ -73,6 +73,7 @@ PARTS = (
 # Tables that name people or dispensers and hold nothing about them that stands nowhere else.
 LEFT_OUT = {
     "dose_rollups": "the sums of the log by day",
+    "streak_marks": "how the streak of these sums stood some days ago",
     "activity_keys": "by which an entry that is sent again is known",
     "event_keys": "by which a repeated report is known",
     "firmware_jobs": "how far an update of a dispenser has come; the log says what was installed",

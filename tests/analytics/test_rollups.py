@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from analytics import adherence, audit, sql
+from analytics import adherence, audit, sql, streaks
 from devices import services as devices
 from devices.credentials import DeviceCaller
 from devices.models import Device
@@ -134,6 +134,12 @@ class Counted(Household):
             pours[:] = [
                 replace(each, authorized_at=at) if each.dispense_id == entry.id else each for each in pours
             ]
+
+    @precondition(lambda self: hasattr(self, "diary"))
+    @rule(days=st.integers(-1, 30))
+    def the_streak_is_marked(self, days: int) -> None:
+        """Earlier than the job does, so that doses and plans change days before the mark."""
+        streaks.mark(self.diary.user_id, through=self.world.now.date() - timedelta(days=days))
 
     @precondition(lambda self: hasattr(self, "world"))
     @rule(place=st.integers(0, 9), outcome=st.sampled_from(Dispense.Outcome))
