@@ -3,8 +3,10 @@
 None has a foreign key: histories have none either, and no dose shall wait for the row of its person.
 """
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
+from accounts.models import User
 from devices.models import DeviceType
 
 
@@ -60,6 +62,8 @@ class DoseRollup(models.Model):
                 nulls_distinct=False,
             ),
         )
+        # Days follow each other in the table, so that this is a few pages.
+        indexes = (BrinIndex(fields=("local_date",), name="dose_rollups_of_day", pages_per_range=16),)
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.local_date}: {self.taken} taken"
@@ -109,3 +113,84 @@ class DeviceRollup(models.Model):
 
     def __str__(self) -> str:
         return f"{self.device_id} {self.local_date}"
+
+
+class FleetDay(models.Model):
+    """All dispensers of one type and firmware on one day (analytics.fleet)."""
+
+    id = models.BigAutoField(primary_key=True)
+    day = models.DateField()
+    device_type = models.CharField(max_length=50)
+    # As it is when the day is summed.
+    firmware_version = models.CharField(max_length=50)
+    devices = models.IntegerField()
+    # Of these, how many poured or tried to.
+    active = models.IntegerField()
+    dispensed = models.IntegerField()
+    failed = models.IntegerField()
+    unknown = models.IntegerField()
+    disconnects = models.IntegerField()
+    battery_used = models.IntegerField()
+    supplement_used = models.IntegerField()
+
+    class Meta:
+        db_table = "fleet_days"
+        constraints = (
+            models.UniqueConstraint(fields=("day", "device_type", "firmware_version"), name="one_fleet_day_each"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.device_type} {self.firmware_version}"
+
+
+class AdherenceDay(models.Model):
+    """The doses of one supplement family on one day, of the people who registered in one month."""
+
+    id = models.BigAutoField(primary_key=True)
+    day = models.DateField()
+    family = models.CharField(max_length=20)
+    # The first day of that month, in UTC.
+    cohort = models.DateField()
+    people = models.IntegerField()
+    expected = models.IntegerField()
+    taken = models.IntegerField()
+    unknown = models.IntegerField()
+
+    class Meta:
+        db_table = "adherence_days"
+        constraints = (models.UniqueConstraint(fields=("day", "family", "cohort"), name="one_adherence_day_each"),)
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.family} of {self.cohort}"
+
+
+class CohortMonth(models.Model):
+    """How many of those who registered in one month had a dose in another."""
+
+    id = models.BigAutoField(primary_key=True)
+    cohort = models.DateField()
+    month = models.DateField()
+    people = models.IntegerField()
+    active = models.IntegerField()
+
+    class Meta:
+        db_table = "cohort_months"
+        constraints = (models.UniqueConstraint(fields=("cohort", "month"), name="one_cohort_month_each"),)
+
+    def __str__(self) -> str:
+        return f"{self.cohort} in {self.month}: {self.active} of {self.people}"
+
+
+class AdherenceReport(User):
+    """A person, as the page of the back office that shows their report; staff need its permission."""
+
+    class Meta:
+        proxy = True
+
+
+class FleetReport(FleetDay):
+    """The page of the back office that shows the fleet; staff need its permission."""
+
+    class Meta:
+        proxy = True
+        verbose_name_plural = "fleet report"

@@ -142,6 +142,7 @@ CELERY_BEAT_SCHEDULE = {
     "drop-exports": {"task": "syncapi.tasks.drop_exports", "schedule": 3600.0},
     "prune-sync": {"task": "syncapi.tasks.prune_sync", "schedule": 24 * 3600.0},
     "mark-streaks": {"task": "analytics.tasks.mark_streaks", "schedule": 6 * 3600.0},
+    "sum-fleet": {"task": "analytics.tasks.sum_fleet", "schedule": 6 * 3600.0},
     "heartbeat": {"task": "zinzino.tasks.heartbeat", "schedule": 10.0},
     "send-mails": {"task": "accounts.tasks.send_mails", "schedule": 30.0},
     "settle-apple-grants": {"task": "accounts.tasks.settle_apple_grants", "schedule": 60.0},

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from analytics import adherence, audit, sql, streaks
+from analytics import adherence, audit, fleet, sql, streaks
+from analytics.models import AdherenceDay
 from devices import services as devices
 from devices.credentials import DeviceCaller
 from devices.models import Device
@@ -169,6 +170,17 @@ class Counted(Household):
         finally:
             super().teardown()
 
+    def the_fleet_sums_up_its_people(self, last: date) -> None:
+        """Of the newest days on which anything happened."""
+        user_id = self.diary.user_id
+        known = sql.history(user_id, first=last - timedelta(days=160), last=last, today=last).days()
+        for day in sorted({each.day for each in known if each.is_over})[-8:]:
+            fleet.sum_day(day)
+            whole = adherence.adherence(each for each in known if each.day == day)
+            rows = AdherenceDay.objects.filter(day=day).values_list("expected", "taken", "unknown")
+            found = tuple(map(sum, zip(*rows, strict=True))) or (0, 0, 0)
+            assert found == (whole.expected, whole.taken, whole.unknown), day
+
     def the_rollups_say_what_the_rows_say(self) -> None:
         last = self.world.now.date() + timedelta(days=2)
         first = last - timedelta(days=160)
@@ -184,6 +196,7 @@ class Counted(Household):
         doses = lines.filter(action__in=("dose_dispensed", "dose_taken_manual")).count()
         known_doses = sql.history(self.diary.user_id, first=first, last=last, today=last).doses
         assert sum(each.total for each in known_doses) == doses
+        self.the_fleet_sums_up_its_people(last)
 
 
 @pytest.mark.django_db
