@@ -101,7 +101,12 @@ def test_marks_are_set_anew_when_they_are_old() -> None:
 def test_a_late_dose_drops_the_mark_and_todays_does_not() -> None:
     user_id, device_id = household(100)
     streaks.mark(user_id, through=TODAY - timedelta(days=15))
-    taken = {"action": "dose_taken_manual", "supplement": "fish_oil", "timezone": "UTC", "now": NOON}
+    taken: dict[str, Any] = {
+        "action": "dose_taken_manual",
+        "supplement": "fish_oil",
+        "timezone": "UTC",
+        "now": NOON,
+    }
     manual.create(user_id, timestamp=NOON, **taken)
     edit_plan(device_id, user_id, {"target_per_day": 2}, now=NOON)
     assert StreakMark.objects.exists()
@@ -116,7 +121,12 @@ def test_a_mark_waits_for_a_late_dose_under_way() -> None:
     user_id, _ = household(100)
     marking = threading.Thread(target=marked, args=(user_id,))
     with transaction.atomic():
-        taken = {"action": "dose_taken_manual", "supplement": "fish_oil", "timezone": "UTC", "now": NOON}
+        taken: dict[str, Any] = {
+            "action": "dose_taken_manual",
+            "supplement": "fish_oil",
+            "timezone": "UTC",
+            "now": NOON,
+        }
         manual.create(user_id, timestamp=NOON - timedelta(days=20), **taken)
         marking.start()
         marking.join(0.5)

@@ -1,7 +1,7 @@
 """How the fleet is: dispensers, levels, firmware, failures, adherence, retention."""
 
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
@@ -35,7 +35,7 @@ class Command(OperatorCommand):
         if options["json"]:
             self.stdout.write(dumps(found).decode())
         elif not options["html"]:
-            show(fleet_report.worded(found), Console(file=self.stdout, width=120))
+            show(fleet_report.worded(found), Console(file=cast("IO[str]", self.stdout), width=120))
 
 
 def write(path: Path, page: bytes) -> None:
