@@ -50,7 +50,14 @@ def cost(statement: str, parameters: dict[str, Any]) -> int:
 def asked(user_id: UUID, device_id: UUID) -> dict[str, tuple[str, dict[str, Any]]]:
     """Every statement of section 9, as a month is asked for."""
     first = TODAY - timedelta(days=29)
-    days = {"user_id": user_id, "device_id": None, "first": first, "last": TODAY, "today": TODAY, "through": TODAY}
+    days: dict[str, Any] = {
+        "user_id": user_id,
+        "device_id": None,
+        "first": first,
+        "last": TODAY,
+        "today": TODAY,
+        "through": TODAY,
+    }
     days |= {"zone": "Europe/Istanbul", "now": NOON, "since": NOON - timedelta(days=30), "until": NOON}
     return {
         "usage": (sql.HISTORY, days),
