@@ -6,7 +6,6 @@ None has a foreign key: histories have none either, and no dose shall wait for t
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
-from accounts.models import User
 from devices.models import DeviceType
 
 
@@ -179,18 +178,3 @@ class CohortMonth(models.Model):
 
     def __str__(self) -> str:
         return f"{self.cohort} in {self.month}: {self.active} of {self.people}"
-
-
-class AdherenceReport(User):
-    """A person, as the page of the back office that shows their report; staff need its permission."""
-
-    class Meta:
-        proxy = True
-
-
-class FleetReport(FleetDay):
-    """The page of the back office that shows the fleet; staff need its permission."""
-
-    class Meta:
-        proxy = True
-        verbose_name_plural = "fleet report"

@@ -41,6 +41,9 @@ def customer(request: HttpRequest, user_id: UUID) -> HttpResponse:
     after = {"personal": found.is_open}
     audit.record(actor(request), "viewed", audit.Thing(CUSTOMER, str(user_id)), after=after)
     offered = buttons(request, actions.CUSTOMER_ACTS, "admin:customer_action", user_id) if found.is_open else []
+    if found.is_open:
+        report = reverse("admin:customer_report", args=[user_id])
+        offered.append(Button(_("Adherence report"), report, "clinical_notes"))
     if found.is_open and desk.may(request, "show_app_view"):
         offered.append(
             Button(_("What the app would get"), reverse("admin:app_view", args=[user_id]), "data_object")

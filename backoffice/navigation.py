@@ -35,23 +35,12 @@ GROUPS: tuple[tuple[Promise, tuple[Item, ...]], ...] = (
                 "notifications.view_pushdelivery",
             ),
             (_("Mails"), "mail", "admin:accounts_mail_changelist", "accounts.view_mail"),
-            (
-                _("Adherence reports"),
-                "clinical_notes",
-                "admin:analytics_adherencereport_changelist",
-                "analytics.view_adherencereport",
-            ),
         ),
     ),
     (
         _("Fleet"),
         (
-            (
-                _("Fleet report"),
-                "monitoring",
-                "admin:analytics_fleetreport_changelist",
-                "analytics.view_fleetreport",
-            ),
+            (_("Fleet report"), "monitoring", "admin:fleet", "backoffice.open_dashboard"),
             (
                 _("Safety stops"),
                 "front_hand",

@@ -37,7 +37,6 @@ SUPPORT_L2 = SUPPORT_L1 | {
     "notifications.view_notification",
     "notifications.view_pushdelivery",
     "telemetry.view_decision",
-    "analytics.view_adherencereport",
 }
 OPS = DESK | {
     "backoffice.request_diagnostics",
@@ -53,7 +52,6 @@ OPS = DESK | {
     "telemetry.view_deadletter",
     "telemetry.view_safetystop",
     "telemetry.add_safetystop",
-    "analytics.view_fleetreport",
 }
 AUDITOR = frozenset(
     {

@@ -43,6 +43,9 @@ def doors() -> Iterator[Door]:
     yield Door("search", "/admin/search/", ("backoffice.search",))
     yield Door("customer", "/admin/customers/{customer}/", ("backoffice.open_customer",))
     yield Door("dispenser", "/admin/dispensers/{device}/", ("backoffice.open_device",))
+    yield Door("fleet", "/admin/fleet/", ("backoffice.open_dashboard",))
+    report = "/admin/customers/{customer}/report/"
+    yield Door("report", report, ("backoffice.open_customer",), of_customer=True)
     own = ("backoffice.open_customer", "backoffice.show_app_view")
     yield Door("app view", "/admin/customers/{customer}/app/", own, "POST", of_customer=True)
     for name, act in actions.CUSTOMER_ACTS.items():
@@ -165,7 +168,8 @@ def test_customers_and_strangers_stay_outside(alice: Phone, things: dict[str, st
 def test_every_page_of_ours_stands_behind_a_door() -> None:
     open_pages = {"second_step", "own_factor"}
     named = {name for _route, _view, name, _guarded in urls.ROUTES} - open_pages
-    assert named == {"customer", "app_view", "customer_action", "dispenser", "dispenser_action", "export"}
+    pages = {"customer", "app_view", "customer_action", "customer_report", "dispenser", "dispenser_action"}
+    assert named == pages | {"export", "fleet"}
     assert {name for _r, _v, name, guarded in urls.ROUTES if not guarded} == {"second_step"}
 
 
