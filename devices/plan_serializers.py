@@ -33,9 +33,15 @@ class DoseEdit(serializers.Serializer[Any]):
 
 class SlotEdit(serializers.Serializer[Any]):
     id = serializers.RegexField(
-        "^[A-Za-z0-9_-]{1,36}$", required=False, help_text="Left out, a slot at a time of before keeps its own."
+        "^[A-Za-z0-9_-]{1,36}$",
+        required=False,
+        error_messages={"invalid": gettext_lazy("Must be 1 to 36 letters, digits, hyphens or underscores.")},
+        help_text="Left out, a slot at a time of before keeps its own.",
     )
-    local_time = serializers.RegexField("^([01][0-9]|2[0-3]):[0-5][0-9]$")
+    local_time = serializers.RegexField(
+        "^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        error_messages={"invalid": gettext_lazy("Must be a time such as 08:00.")},
+    )
     days = serializers.ListField(
         child=serializers.ChoiceField(plans.DAYS), allow_empty=False, max_length=7, default=list(plans.DAYS)
     )

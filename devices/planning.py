@@ -22,7 +22,7 @@ class InvalidPlan(InvalidFields):
 
 
 class PlanConflict(SyncConflict):
-    """The plan has changed since the version that the person saw; the details have the form of sync.md."""
+    """The plan has changed since the version that the person saw; `details.conflict` is the entry of sync.md."""
 
     reason = "conflict"
 
@@ -61,7 +61,7 @@ def edit_plan(
     if (stored, timezone) == (device.plan, device.timezone):
         return
     if base_version not in (None, device.plan_version):
-        raise PlanConflict(**conflict(device, stored, timezone, fields, base_version))
+        raise PlanConflict(conflict=conflict(device, stored, timezone, fields, base_version))
     version = device.plan_version + 1
     plan = plans.plan_of(stored, version=version, timezone=timezone)
     around = Surroundings(defaults, ceiling_of(device.device_type))

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from devices import plans
 from devices.plans import Plan, Window
 from telemetry.events import Timing
 
@@ -170,8 +171,8 @@ def _within_day(limits: Limits, now: datetime) -> Check:
     figures = {
         "doses": len(today),
         "most": plan.max_per_day,
-        "amount": float(poured),
-        "ceiling": float(limits.ceiling),
+        "amount": plans.number(poured),
+        "ceiling": plans.number(limits.ceiling),
         "unit": plan.unit,
     }
     return len(today) < plan.max_per_day and poured + plan.amount <= limits.ceiling, figures

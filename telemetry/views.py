@@ -7,6 +7,7 @@ from uuid import UUID
 from django.conf import settings
 
 from accounts.authentication import caller
+from devices import plans
 from devices import serializers as devices_s
 from devices import services as devices
 from devices import sql as devices_sql
@@ -96,7 +97,7 @@ class DeviceStateViewSet(DeviceRoute):
 
 def said_to_device(answer: services.Answer) -> dict[str, Any]:
     plan, pours = answer.plan, answer.should_dispense
-    dose = {"amount": float(plan.amount), "unit": plan.unit, "volume_ul": plan.volume_ul}
+    dose = {"amount": plans.number(plan.amount), "unit": plan.unit, "volume_ul": plan.volume_ul}
     return {
         "device_id": answer.device_id,
         "cup_placed": answer.cup.placed,

@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.utils.translation import override
+from psycopg.errors import UndefinedTable
 from redis.exceptions import RedisError
 
 from zinzino.api.errors import ApiError
@@ -31,6 +32,10 @@ class OperatorCommand(BaseCommand):
                 return super().execute(*args, **options)
         except ApiError as error:
             raise CommandError(str(error.detail)) from error
+        except ProgrammingError as error:
+            if not isinstance(error.__cause__, UndefinedTable):
+                raise
+            raise CommandError("The database has not all tables yet: run `manage.py migrate`.") from error
         except (OperationalError, InterfaceError, RedisError) as error:
             why = str(error).partition("\n")[0]
             raise CommandError(f"PostgreSQL or Valkey does not answer: {why}") from error

@@ -206,8 +206,8 @@ def test_an_edit_of_an_older_version_is_a_conflict_that_shows_both(alice: Phone,
 
     assert (response.status_code, response.error["code"]) == (409, "SYNC_CONFLICT")
     server = alice.get(f"/devices/{kitchen.id}").data["plan"]
-    assert response.error["details"] == {
-        "reason": "conflict",
+    assert response.error["details"]["reason"] == "conflict"
+    assert response.error["details"]["conflict"] == {
         "entity": "plan",
         "id": str(kitchen.id),
         "type": "field_conflict",
@@ -234,7 +234,7 @@ def test_a_conflict_names_whole_slots_and_the_zone(alice: Phone, kitchen: Unit) 
         dose={"amount": 5},
         base_version=1,
     )
-    fields = response.error["details"]["fields"]
+    fields = response.error["details"]["conflict"]["fields"]
     assert sorted(fields) == ["slots", "timezone"]
     assert fields["timezone"]["client"] == "Asia/Kathmandu"
     assert fields["slots"]["server"][0]["local_time"] == "08:00"
@@ -348,3 +348,18 @@ def test_a_concentration_says_how_much_to_pump(profiles: None, alice: Phone) -> 
 def test_without_its_profile_a_type_has_what_ships(alice: Phone) -> None:
     SupplementProfile.objects.all().delete()
     assert alice.get(f"/devices/{alice.dispenser().id}/plan").data["dose"] == {"amount": 5, "unit": "ml"}
+
+
+@pytest.mark.parametrize(
+    ("language", "time", "name"),
+    [
+        ("tr", "08:00 gibi bir saat olmalı.", "1 ile 36 arasında harf, rakam, tire veya alt çizgi olmalıdır."),
+        ("en", "Must be a time such as 08:00.", "Must be 1 to 36 letters, digits, hyphens or underscores."),
+    ],
+)
+def test_what_a_slot_may_say_is_told_in_words(
+    alice: Phone, kitchen: Unit, language: str, time: str, name: str
+) -> None:
+    body = {"slots": [{"id": "ü", "local_time": "8:00"}]}
+    refused = alice.put(f"/devices/{kitchen.id}/plan", body, HTTP_ACCEPT_LANGUAGE=language)
+    assert refused.error["details"] == {"slots.0.local_time": [time], "slots.0.id": [name]}

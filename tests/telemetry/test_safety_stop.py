@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 
 from devices.models import Device, ManufacturedUnit
 from telemetry.models import SafetyStop
@@ -119,3 +120,12 @@ def test_nonsense_is_refused_with_a_sentence(arguments: tuple[str, ...]) -> None
         safety_stop(*arguments)
     assert str(refused.value)
     assert not SafetyStop.objects.exists()
+
+
+def test_before_the_first_migration_it_says_what_is_missing(db: None) -> None:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL search_path TO nowhere")
+        with pytest.raises(CommandError, match=r"run `manage.py migrate`\.$"):
+            call_command("safety_stop")
+        transaction.set_rollback(True)
