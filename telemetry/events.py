@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from telemetry.models import TimeQuality
-from zinzino.clock import epoch_ms
+from zinzino.clock import ONE_MS, epoch_ms
 
 AHEAD_TOLERATED = timedelta(minutes=5)
 LIVE_FOR = timedelta(seconds=60)
@@ -126,12 +126,13 @@ class Reading:
         return by_request + by_time
 
 
-def timed(reading: Reading, *, newest: datetime | None, now: datetime) -> tuple[datetime, Timing]:
+def timed(
+    reading: Reading, *, newest: datetime | None, follows: datetime | None, now: datetime
+) -> tuple[datetime, Timing]:
     """The time to store the event under, and whether it may still cause a dose.
 
-    A request that carries a journal is sent at its own time: what that clock is off by is taken off both, which
-    makes a live one an event of this moment. `newest` is then what was known before that journal, by the same
-    clock.
+    `newest` is the time of the newest event before it by the dispenser's own clock, which says what came first;
+    `follows` the time that is stored of it, which may have been corrected.
     """
     claimed = reading.timestamp
     if claimed is None:
@@ -140,4 +141,5 @@ def timed(reading: Reading, *, newest: datetime | None, now: datetime) -> tuple[
         return now, Timing.UNTRUSTED
     if now - claimed > LIVE_FOR or (newest is not None and claimed < newest):
         return min(claimed, now), Timing.LATE
-    return (now if reading.confirms else min(claimed, now)), Timing.LIVE
+    follows = follows + ONE_MS if follows is not None and claimed < follows else claimed
+    return min(follows, now), Timing.LIVE

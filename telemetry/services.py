@@ -60,10 +60,10 @@ def report_state(caller: DeviceCaller, reading: Reading, *, now: datetime) -> An
 
 
 def newest_before(device: sql.LockedDevice, reading: Reading) -> datetime | None:
-    """The event that a reading may have been overtaken by. Where the times of a journal were corrected, it is
-    the dispenser's own clock that says which of the two came first."""
+    """The event that a reading may have been overtaken by, by the dispenser's own clock: times that came in a
+    journal were corrected by what that clock is off."""
     newest = device.last_event_at
-    if reading.confirms and reading.timestamp and newest and reading.timestamp < newest:
+    if reading.timestamp and newest and reading.timestamp < newest:
         return sql.newest_by_own_clock(device.id)
     return newest
 
@@ -87,7 +87,7 @@ def report_status(
 
 def take(situation: Situation, reading: Reading, *, newest: datetime | None) -> Answer:
     """Decide on a new event and write all that follows from it."""
-    at, timing = timed(reading, newest=newest, now=situation.now)
+    at, timing = timed(reading, newest=newest, follows=situation.device.last_event_at, now=situation.now)
     verdict = dispensing.decide(facts_of(situation, reading, timing))
     dispense_id = uuid4() if verdict.should_dispense else None
     cup = current_cup(cup_of(situation.device), reading, at)
@@ -126,7 +126,7 @@ def event_columns(situation: Situation, reading: Reading, at: datetime) -> dict[
         "user_id": device.user_id,
         "now": now,
         "at": at,
-        "device_time": reading.timestamp if reading.confirms else None,
+        "device_time": None if reading.timestamp == at else reading.timestamp,
         "keys": reading.keys,
         "state_id": None if reading.repeat else uuid7(at),
         "cup_placed": reading.cup_placed,

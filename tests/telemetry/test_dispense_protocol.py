@@ -324,15 +324,28 @@ def test_a_slow_clock_is_slow_for_the_request_as_for_its_journal(kitchen: Unit, 
             kitchen.post("/iot/events", {"sent": epoch_ms(own), "ev": [removed]})
         answer = kitchen.ask(ts=epoch_ms(own), unsynced=[removed]).data
     assert (answer["should_dispense"], answer["reason"], answer["cup_placed"]) == (True, "due", True)
-    assert answer["last_state_change"] == clock.iso(NOON)
+    after = NOON - timedelta(seconds=5) + clock.ONE_MS
+    assert answer["last_state_change"] == clock.iso(after)
     placed = DeviceState.objects.get(cup_placed=True)
-    assert (placed.timestamp, placed.device_time) == (NOON, own)
+    assert (placed.timestamp, placed.device_time) == (after, own)
     # The cup that got the dose has not been taken away since.
     later = NOON + timedelta(hours=5)
     with time_machine.travel(later, tick=False):
         assert kitchen.ask(ts=epoch_ms(later - SLOW)).data["reason"] == "cup_not_emptied"
         again = removal(later - SLOW - timedelta(seconds=2))
         assert kitchen.ask(ts=epoch_ms(later - SLOW) + 1, unsynced=[again]).data["should_dispense"]
+
+
+def test_a_slow_clock_is_slow_for_a_removal_that_is_told_at_once(kitchen: Unit) -> None:
+    own, told = NOON - SLOW, NOON + timedelta(seconds=8)
+    with time_machine.travel(NOON, tick=False):
+        unsynced = [removal(own - timedelta(seconds=5))]
+        assert kitchen.ask(ts=epoch_ms(own), unsynced=unsynced).data["should_dispense"]
+    with time_machine.travel(told, tick=False):
+        assert kitchen.cup(False, timestamp=clock.iso(told - SLOW)).data["cup_placed"] is False
+    later = NOON + timedelta(hours=5)
+    with time_machine.travel(later, tick=False):
+        assert kitchen.ask(ts=epoch_ms(later - SLOW)).data["should_dispense"]
 
 
 @pytest.mark.parametrize("skew", [timedelta(0), SLOW])
