@@ -1,6 +1,7 @@
 """The open sockets of this process, the few threads that ask the database, and the ear that listens to it.
 
-A socket holds no connection: thousands of them share LIVE_DB_CONNECTIONS threads with one connection each.
+A socket holds no connection: thousands of them share LIVE_DB_CONNECTIONS threads with one connection each; two
+more let clients in, and one hears of commits.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ WAIT_S = 1.0
 BACK_OFF_S = 2.0
 DEAF_AFTER_S = 10.0
 ASK_AFTER_S = 10.0
+PORTERS = 2
 SWEPT_AT_ONCE = 1_000
 
 
@@ -56,7 +58,9 @@ class Hub:
         self.lines: dict[Line, None] = {}
         self.by_user: dict[UUID, list[Line]] = {}
         self.sockets = 0
-        self.threads = ThreadPoolExecutor(settings.LIVE_DB_CONNECTIONS, thread_name_prefix="live-database")
+        self.tellers = ThreadPoolExecutor(settings.LIVE_DB_CONNECTIONS, thread_name_prefix="live-tell")
+        # A rush at the door, or a Valkey that does not answer, must not keep those inside waiting.
+        self.porters = ThreadPoolExecutor(PORTERS, thread_name_prefix="live-admit")
         self.ear = Ear(self)
         self.loop: asyncio.AbstractEventLoop
 
@@ -66,7 +70,8 @@ class Hub:
 
     async def close(self) -> None:
         self.ear.stopping.set()
-        self.threads.shutdown(wait=False, cancel_futures=True)
+        for pool in (self.tellers, self.porters):
+            pool.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self.ear.join, 2 * WAIT_S)
 
     @property
@@ -77,11 +82,11 @@ class Hub:
     def hears(self) -> bool:
         return time.monotonic() - self.ear.heard_at < DEAF_AFTER_S + settings.LIVE_SWEEP_S
 
-    async def ask(self, work: Callable[..., T], *arguments: Any) -> T:
+    async def ask(self, pool: ThreadPoolExecutor, work: Callable[..., T], *arguments: Any) -> T:
         """`work` on one of the threads that have a connection."""
         # A context of its own: what a request binds for its log lines must not stay with the thread.
         run = contextvars.copy_context().run
-        return await self.loop.run_in_executor(self.threads, run, settled, work, *arguments)
+        return await self.loop.run_in_executor(pool, run, settled, work, *arguments)
 
     def join(self, line: Line) -> None:
         """One more socket of its person; beyond LIVE_SOCKETS_PER_USER the oldest, often a dead one, goes."""
@@ -125,9 +130,11 @@ class Ear(threading.Thread):
                 self.listen()
             except (DatabaseError, psycopg.Error) as error:
                 log.warning("hints cannot be heard", error=type(error).__name__)
-                connection.close()
-                self.stopping.wait(BACK_OFF_S)
-        connection.close()
+            except Exception:
+                # Whatever it is: without this thread nobody would be told of anything again.
+                log.exception("hints cannot be heard")
+            connection.close()
+            self.stopping.wait(BACK_OFF_S)
 
     def listen(self) -> None:
         connection.ensure_connection()
@@ -140,8 +147,8 @@ class Ear(threading.Thread):
             self.sweep()
             until = time.monotonic() + settings.LIVE_SWEEP_S
             while (left := until - time.monotonic()) > 0 and not self.stopping.is_set():
-                heard = {UUID(hint.payload) for hint in raw.notifies(timeout=min(left, WAIT_S), stop_after=1)}
-                self.hub.wake_from_thread(heard)
+                hints_heard = raw.notifies(timeout=min(left, WAIT_S), stop_after=1)
+                self.hub.wake_from_thread(user for hint in hints_heard if (user := user_of(hint.payload)))
 
     def renew(self) -> None:
         if time.monotonic() - self.renewed_at < RENEW_EVERY_S:
@@ -157,6 +164,14 @@ class Ear(threading.Thread):
             over = {line.user_id for line in some if line.until <= now}
             self.hub.wake_from_thread(over.union(hints.missed([line.place for line in some])))
         self.heard_at = time.monotonic()
+
+
+def user_of(payload: str) -> UUID | None:
+    """Anybody who may connect to the database may say anything on the channel."""
+    try:
+        return UUID(payload)
+    except ValueError:
+        return None
 
 
 def settled(work: Callable[..., T], *arguments: Any) -> T:

@@ -27,7 +27,7 @@ from zinzino.api.errors import ApiError
 
 log = structlog.get_logger(__name__)
 
-# Of one socket: changes that follow each other closely become one page.
+# Of one socket: changes that follow each other closely become one page, and a long history is no load.
 LEAST_BETWEEN_PAGES_S = 0.2
 BACK_OFF_S = (0.1, 1.0, 2.0, 5.0)
 # What a client may send: a burst, and then so many messages a second.
@@ -73,7 +73,7 @@ class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has 
             await self.end(Close.TRY_AGAIN, "server_full")
             return
         try:
-            admission = await self.hub.ask(admit, knock_of(self.scope))
+            admission = await self.hub.ask(self.hub.porters, admit, knock_of(self.scope))
         except (ApiError, OperationalError, InterfaceError, RedisError) as error:
             await self.end(*said_of(error))
             return
@@ -126,7 +126,7 @@ class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has 
             greeted, line.since = True, page.until
             if not page.has_more:
                 await line.woken.wait()
-                await asyncio.sleep(asked_at + LEAST_BETWEEN_PAGES_S - time.monotonic())
+            await asyncio.sleep(asked_at + LEAST_BETWEEN_PAGES_S - time.monotonic())
         await self.end(Close.REPLACED, "too_many_sockets")
 
     async def next_page(self, line: Line) -> feed.Page:
@@ -136,7 +136,7 @@ class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has 
             if line.until <= clock.now():
                 raise TokenExpired
             try:
-                return await self.hub.ask(page_for, line.user_id, line.session_id, line.since)
+                return await self.hub.ask(self.hub.tellers, page_for, line.user_id, line.session_id, line.since)
             except (OperationalError, InterfaceError):
                 pause = BACK_OFF_S[min(tries, len(BACK_OFF_S) - 1)]
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  (not a secret)
