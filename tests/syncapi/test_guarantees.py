@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connection, transaction
+from django.db.models import F
 from psycopg import IsolationLevel
 from pytest_django import Settings
 
@@ -202,6 +203,15 @@ def test_devices_that_change_hands_in_both_directions_at_once_block_nobody(alice
         phone.delta()
         assert phone.copy == truth(phone.api.user.pk)
     assert sorted(len(phone.rows("device")) for phone in phones) in ([0, 2], [1, 1])
+
+
+def test_what_is_written_as_it_was_is_no_change(phone: SyncedPhone, kitchen: Unit) -> None:
+    before = stamps(phone)
+    Device.objects.update(
+        device_name=F("device_name"), updated_at=F("updated_at"), battery_level=F("battery_level")
+    )
+    Device.objects.get().save()
+    assert stamps(phone) == before
 
 
 def test_a_device_that_changes_hands_leaves_one_and_comes_to_the_other(alice: Phone, bob: Phone) -> None:
