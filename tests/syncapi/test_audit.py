@@ -114,14 +114,16 @@ def test_a_log_is_rebuilt_whatever_it_said(alice: Phone, phone: SyncedPhone, har
 
 
 @pytest.mark.parametrize("command", ["sync_audit", "sync_rebuild"])
+@pytest.mark.parametrize("was_known", [True, False])
 def test_an_edit_from_before_the_mending_overwrites_nothing(
-    alice: Phone, kitchen: Unit, phone: SyncedPhone, command: str
+    alice: Phone, kitchen: Unit, phone: SyncedPhone, command: str, was_known: bool
 ) -> None:
     """Nobody knows what has changed meanwhile."""
     phone.edit("device", "update", str(kitchen.id), device_name="Salon")
     with unseen():
         Device.objects.update(device_name="By hand")
-        SyncChange.objects.filter(kind="device").delete()
+        lines = SyncChange.objects.filter(kind="device")
+        lines.update(op="D") if was_known else lines.delete()
     said(command, "--id", str(alice.user.pk), *(["--repair"] if command == "sync_audit" else []))
     phone.sync()
     assert [entry["type"] for _, entry in phone.problems()] == ["field_conflict"]
