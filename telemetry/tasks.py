@@ -6,7 +6,7 @@ from celery import shared_task
 
 from devices import commands
 from notifications import missed, offline, reminders
-from telemetry import intake, partitions, presence, removal, retention, settlement, updates
+from telemetry import fleet_health, intake, partitions, presence, removal, retention, settlement, updates
 from zinzino import clock
 
 
@@ -33,6 +33,11 @@ def sweep_commands() -> int:
 @shared_task(name="telemetry.tasks.tick_rollouts")
 def tick_rollouts() -> dict[str, int]:
     return updates.tick()
+
+
+@shared_task(name="telemetry.tasks.judge_rollouts")
+def judge_rollouts() -> int:
+    return fleet_health.judge_all(now=clock.now())
 
 
 @shared_task(name="telemetry.tasks.notice_silence")

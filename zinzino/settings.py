@@ -125,6 +125,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-dispenses": {"task": "telemetry.tasks.sweep_dispenses", "schedule": 30.0},
     "sweep-commands": {"task": "telemetry.tasks.sweep_commands", "schedule": 30.0},
     "tick-rollouts": {"task": "telemetry.tasks.tick_rollouts", "schedule": 60.0},
+    "judge-rollouts": {"task": "telemetry.tasks.judge_rollouts", "schedule": 900.0},
     "sweep-presence": {"task": "telemetry.tasks.sweep_presence", "schedule": 30.0},
     "ensure-partitions": {"task": "telemetry.tasks.ensure_partitions", "schedule": 6 * 3600.0},
     "drop-expired-states": {"task": "telemetry.tasks.drop_expired_states", "schedule": 24 * 3600.0},

@@ -137,6 +137,16 @@ def halt(rollout: FirmwareRollout, reason: str, *, now: datetime, by: str = "") 
     log.error("a firmware rollout was halted", rollout=str(rollout.pk), reason=reason)
 
 
+@transaction.atomic
+def halt_for(rollout_id: UUID, reason: str, *, now: datetime) -> bool:
+    """Halt a running rollout; False where it runs no longer."""
+    rollout = locked(rollout_id)
+    if rollout.status != Status.RUNNING:
+        return False
+    halt(rollout, reason, now=now)
+    return True
+
+
 def count(rollout_id: UUID, *, succeeded: int, failed: int, now: datetime) -> None:
     """Count how units ended, and halt where too many failed. Reports of many units take turns here, so that
     none of them is missed and exactly one halts it. Part of the caller's transaction."""

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.firmware import jobs, rollouts, stages
+from devices.firmware.jobs import Report
 from devices.firmware.models import FirmwareJob, FirmwareRelease, FirmwareRollout, FirmwareRolloutEvent
 from devices.models import Device
 from telemetry import updates
@@ -181,7 +182,13 @@ def test_a_stop_waits_for_the_offer_that_is_being_made_and_the_next_offer_for_th
         return "done"
 
     with transaction.atomic():
-        assert jobs.offer(rollout.pk, device, now=clock.now())
+        job = jobs.offer(rollout.pk, device, now=clock.now())
+        assert together(act, ["pause"]) == ["OperationalError"]
+    assert job
+    # The word that a unit may install holds the rollout as well.
+    with transaction.atomic():
+        locked = jobs.own(job.pk, device.pk)
+        assert jobs.take(locked, Report(1, "installing"), device, may_install=True, now=clock.now())
         assert together(act, ["pause"]) == ["OperationalError"]
     assert together(act, ["pause"]) == ["done"]
     with transaction.atomic():
