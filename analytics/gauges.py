@@ -31,6 +31,7 @@ SELECT json_build_object(
                           WHERE next_reminder_at <= %(now)s),
     'dispenses_overdue_s', (SELECT extract(epoch FROM %(now)s - min(expires_at)) FROM dispenses
                              WHERE status = 'authorized' AND expires_at <= %(now)s),
+    'summed_days_ago', (SELECT %(now)s::date - max(day) FROM fleet_days),
     'safety_stops', (SELECT count(*) FROM safety_stops
                       WHERE lifted_at IS NULL AND (until IS NULL OR until > %(now)s)))::text"""
 OUTBOXES = {"mail": mails.due_since, "push": outbox.due_since}
@@ -82,6 +83,7 @@ def gauges(*, now: datetime) -> Iterator[Metric]:
         ("reminders_late_seconds", "For how long the oldest reminder has been due.", facts["reminders_late_s"]),
         ("dispenses_overdue_seconds", "Since when a dose should have been settled.", facts["dispenses_overdue_s"]),
         ("safety_stops", "Orders that stop dispensing.", facts["safety_stops"]),
+        ("fleet_summed_days_ago", "How old the newest sums of the fleet are; 2 is new.", facts["summed_days_ago"]),
         ("analytics_lag_seconds", "How far the replica of analytics is behind.", replica_lag_s()),
     ):
         yield GaugeMetricFamily(f"zinzino_{name}", said, value=float(value or 0))

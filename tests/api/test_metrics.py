@@ -116,6 +116,7 @@ def test_gauges_of_the_whole_product(kitchen: Unit, statements: Statements) -> N
     assert found["zinzino_database_up[]"] == 1
     assert found["zinzino_outbox_lag_seconds['push']"] == 0
     assert found["zinzino_safety_stops[]"] == 0
+    assert "zinzino_fleet_summed_days_ago[]" in found
     with statements(0):
         scrape()
     safety.order(SafetyStop.Scope.ALL, "", reason="x", until=None, by="ops", now=now)
