@@ -116,6 +116,7 @@ def load(people: int) -> None:
     if there >= people:
         return
     template()
+    run("UPDATE notification_settings SET next_reminder_at = NULL, replan_from = NULL")
     run("SET statement_timeout = 0")
     for first in range(there + 1, people + 1, CHUNK):
         last = min(first + CHUNK - 1, people)

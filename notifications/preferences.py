@@ -39,18 +39,20 @@ def change(user_id: UUID, session_id: UUID, fields: dict[str, Any], *, now: date
 
 @transaction.atomic
 def update(user_id: UUID, fields: dict[str, Any], *, now: datetime) -> None:
-    """Write those wishes that are the same on all phones. Raises ValidationError."""
+    """Write what changes of the wishes that are the same on all phones. Raises ValidationError."""
     row = NotificationSettings.objects.select_for_update().get(user_id=user_id)
     quiet = fields.pop("quiet_hours", {})
     columns = fields | {QUIET_COLUMNS[name]: value for name, value in quiet.items()}
     if times := chosen_times(row, columns.pop("reminder_time", None), columns.pop("reminder_times", None)):
         columns["reminder_times"] = times
-    for name, value in columns.items():
-        setattr(row, name, value)
+    changed = [name for name, value in columns.items() if getattr(row, name) != value]
+    for name in changed:
+        setattr(row, name, columns[name])
     if row.quiet_start == row.quiet_end:
         raise ValidationError({"quiet_hours.end": [NO_HOURS]})
-    row.updated_at = row.replan_from = now
-    row.save(update_fields=[*columns, "updated_at", "replan_from"])
+    if changed:
+        row.updated_at = row.replan_from = now
+        row.save(update_fields=[*changed, "updated_at", "replan_from"])
 
 
 def chosen_times(row: NotificationSettings, first: time | None, every: list[time] | None) -> list[time] | None:

@@ -109,8 +109,12 @@ def first_dose() -> tuple[str, str]:
 
 def streak(count: int) -> tuple[str, str]:
     return (
-        ngettext("%(count)d day in a row", "%(count)d days in a row", count),
-        _("You have not missed a day. Keep it up!"),
+        ngettext("%(count)d-day streak!", "%(count)d-day streak!", count),
+        ngettext(
+            "Great! You have taken your supplement %(count)d day in a row.",
+            "Great! You have taken your supplement %(count)d days in a row.",
+            count,
+        ),
     )
 
 
@@ -119,7 +123,7 @@ def doses(count: int) -> tuple[str, str]:
 
 
 def reminder() -> tuple[str, str]:
-    return _("Time for your supplement"), _("Your next dose is due.")
+    return _("Time for your supplement"), _("Do not forget to take your daily supplements.")
 
 
 def reminder_of_one() -> tuple[str, str]:

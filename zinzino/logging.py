@@ -20,6 +20,9 @@ PRIVATE = re.compile(
 )
 
 
+TALKATIVE = ("google", "h2", "hpack", "httpcore", "httpx", "requests", "urllib3")
+
+
 def configure(config: Mapping[str, Any]) -> None:
     """Django's LOGGING_CONFIG hook: structlog's and everybody else's lines through one handler."""
     structlog.configure(
@@ -50,6 +53,8 @@ def configure(config: Mapping[str, Any]) -> None:
                 "celery.app.trace": {"level": "WARNING"},
                 # It tells every address with its query string, in which tickets stand.
                 "uvicorn.error": {"level": "WARNING"},
+                # They write addresses and headers, which hold the tokens of phones and our own at providers.
+                **{name: {"level": "WARNING"} for name in TALKATIVE},
             },
         }
     )

@@ -14,7 +14,7 @@ import jwt
 from notifications.models import PushToken
 from notifications.push import retry_after
 from notifications.push.connections import Connections
-from notifications.push.messages import SENT, Outcome, Push, Verdict, outage
+from notifications.push.messages import SENT, Outcome, Push, Verdict, outage, readable
 from zinzino.api.renderers import dumps
 
 # Apple refuses provider tokens older than an hour, and clients that make a new one within 20 minutes.
@@ -106,7 +106,7 @@ def outcome_of(answer: httpx.Response, *, now: datetime) -> Outcome:
     if answer.status_code == httpx.codes.OK:
         return SENT
     said = body_of(answer)
-    reason = str(said.get("reason") or answer.status_code)[:200]
+    reason = readable(said.get("reason") or answer.status_code)
     wait = retry_after.seconds(answer.headers.get("retry-after"), now=now)
     if answer.status_code == httpx.codes.GONE or reason in GONE:
         end_reason = GONE.get(reason, EndReason.UNREGISTERED)

@@ -16,7 +16,7 @@ from google.oauth2 import service_account
 from notifications.models import PushToken
 from notifications.push import retry_after
 from notifications.push.connections import Connections
-from notifications.push.messages import SENT, Outcome, Push, Verdict, outage
+from notifications.push.messages import SENT, Outcome, Push, Verdict, outage, readable
 
 SCOPES = ["https://www.googleapis.com/auth/firebase.messaging"]
 EndReason = PushToken.EndReason
@@ -108,7 +108,7 @@ def outcome_of(answer: requests.Response, *, now: datetime) -> Outcome:
     if status == 200:
         return SENT
     code = error_code(answer)
-    detail = (code or str(status))[:200]
+    detail = readable(code or status)
     wait = retry_after.seconds(answer.headers.get("Retry-After"), now=now)
     if code in GONE:
         return Outcome(Verdict.GONE, detail, end_reason=GONE[code])

@@ -1,5 +1,6 @@
 """What is said to a phone, and what its provider makes of it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,6 +53,13 @@ class Outcome:
 
 
 SENT = Outcome(Verdict.SENT)
+# It is stored: half a surrogate or a NUL would hold up all that is written down with it.
+UNSAFE = re.compile(r"[^\x20-\x7e]")
+
+
+def readable(said: object) -> str:
+    """A provider's word, whatever it is, so that it can be kept in `detail`."""
+    return UNSAFE.sub("?", str(said))[:200]
 
 
 def outage(detail: str, *, retry_after_s: float | None = None) -> Outcome:

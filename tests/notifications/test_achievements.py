@@ -63,7 +63,8 @@ def test_the_first_dose_and_a_week(alice: Phone, kitchen: Unit) -> None:
         a_dose(kitchen, day)
     assert codes(alice.user.pk) == ["first_dose", "streak_7"]
     streak = Notification.objects.get(metadata__code="streak_7")
-    assert (streak.title, streak.metadata["streak_start"]) == ("Üst üste 7 gün", "2026-03-09")
+    assert (streak.title, streak.metadata["streak_start"]) == ("7 Günlük Seri!", "2026-03-09")
+    assert streak.message == "Harika! 7 gün üst üste takviye aldınız."
     assert streak.metadata["link"] == "zinzino://achievements"
 
 

@@ -9,7 +9,7 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.models import SecurityEvent
+from accounts.models import SecurityEvent, User
 from notifications import policy, services
 from notifications.models import Notification, NotificationType, PushDelivery
 from notifications.policy import Audience, quiet_until, share_of
@@ -210,6 +210,16 @@ def test_the_reminders_of_a_minute_are_spread_over_four() -> None:
     assert share_of(make.uuid_of(1), timedelta()) == timedelta()
 
 
+def test_only_reminders_are_spread() -> None:
+    phone, spread = policy.Phone(UUID(int=1), local_reminders=False), timedelta(seconds=240)
+    known = audience(quiet_enabled=False)  # of the person 7
+    due = {
+        kind: policy.decided(kind, known, phone, now=NIGHT, spread=spread).due_at - NIGHT
+        for kind in (NotificationType.REMINDER, NotificationType.SECURITY)
+    }
+    assert due == {NotificationType.REMINDER: timedelta(seconds=7), NotificationType.SECURITY: timedelta()}
+
+
 # ------------------------------------------------------------------------------------ row exactly once
 
 
@@ -232,10 +242,15 @@ def test_who_has_gone_is_told_nothing(charlie: Phone) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_same_cause_at_once_makes_one_row_and_one_delivery() -> None:
-    people = [make.person().user.pk for _ in range(10)]
-    tellings = [security(user_id) for user_id in people]
-    made = together(lambda order: len(tell_all(tellings[::order], now=clock.now())), [1, -1, 1, -1])
-    assert sum(made) == Notification.objects.count() == PushDelivery.objects.count() == 10
+    """In whatever order it is told: so many that two of opposite order would wait for each other."""
+    people = User.objects.bulk_create(
+        User(id=make.uuid_of(number), email=f"{number}@example.com", full_name="X") for number in range(300)
+    )
+    for rounds in (1, 2, 3):
+        tellings = [security(user.pk, cause=f"round {rounds}") for user in people]
+        made = together(lambda order, told=tellings: len(tell_all(told[::order], now=clock.now())), [1, -1, 1, -1])
+        assert sum(made) == 300
+        assert Notification.objects.count() == PushDelivery.objects.count() == 300 * rounds
 
 
 @pytest.mark.django_db(transaction=True)

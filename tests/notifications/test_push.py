@@ -5,6 +5,8 @@ notification responses from APNs".
 """
 
 import itertools
+import json
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -420,6 +422,47 @@ def test_a_stranger_never_gets_what_was_queued_for_the_former_owner(
     assert drained() == 0
     assert the_delivery()[:2] == ("suppressed", "phone_ended")
     assert google.received == []
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(400, ("failed", "rejected")), (403, ("queued", "provider_down"))]
+)
+@pytest.mark.parametrize("reason", ["\0", "\ud800", "x" * 1000, 7, None, {"a": 1}])
+def test_whatever_a_provider_says_can_be_written_down(
+    alice: Phone, apple: FakeApns, google: FakeFcm, reason: Any, status: int, expected: tuple[str, str]
+) -> None:
+    reachable(alice, apples())
+    reachable(alice, "android-1")
+    apple.default = Answer(status, {"reason": reason, "timestamp": reason})
+    details = [{"@type": "x.FcmError", "errorCode": reason}]
+    google.default = Answer(status, {"error": {"status": reason, "details": details}})
+    told(alice)
+    assert drained() == 0
+    assert set(PushDelivery.objects.values_list("status", "reason")) == {expected}
+    assert not PushToken.objects.exclude(ended_at=None).exists()
+
+
+def test_no_log_line_holds_what_a_push_is_made_of(
+    alice: Phone, google: FakeFcm, apple: FakeApns, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither tokens nor keys nor words, not even where everything is logged."""
+    caplog.set_level(logging.DEBUG)
+    names = ["android-secret-1", apples(0xC0FFEE)]
+    for name in names:
+        reachable(alice, name)
+    answers = [Answer(), Answer(403), Answer(400), Answer(500), Answer(instead=RESET), fcm_error(404, "NOT_FOUND")]
+    for number, answer in enumerate([*answers, Answer(410)]):
+        google.default = apple.default = answer
+        told(alice)
+        drained(later=number * timedelta(minutes=20))
+    lines = "\n".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)
+    assert "pushes are held back" in lines
+    assert "a provider does not take our push" in lines
+    bearer = {each.headers["authorization"] for each in [*google.received, *apple.received]}
+    words = {Notification.objects.first().message}  # type: ignore[union-attr]
+    keys = {settings.APNS_KEY.split("\n")[1], json.loads(settings.FCM_SERVICE_ACCOUNT)["private_key"][40:90]}
+    for secret in {*names, *(each.split()[1] for each in bearer), *words, *keys}:
+        assert secret not in lines
 
 
 def test_a_push_that_cannot_be_made_does_not_hold_up_the_others(

@@ -68,7 +68,7 @@ def test_everybody_is_reminded_at_eight_local_time(alice: Phone, bob: Phone, kit
     row = Notification.objects.get(type="reminder")
     assert (row.user_id, row.created_at, row.device_id) == (alice.user.pk, EIGHT, kitchen.id)
     assert (row.title, row.message) == (
-        "Takviye zamanı",
+        "Takviye Zamanı",
         "Mutfak Dispenseri dozunuz için hazır.",
     )
     assert row.metadata == {

@@ -58,6 +58,17 @@ def test_a_change_is_partial_and_answers_the_whole(alice: Phone, bob: Phone) -> 
     assert shown(bob) == DEFAULTS
 
 
+@pytest.mark.parametrize("sent", [{}, {"reminder_time": "08:00", "push_token": "mine"}, DEFAULTS])
+def test_what_says_nothing_new_moves_nothing(alice: Phone, sent: dict[str, Any]) -> None:
+    alice.get("/notifications/settings")
+    since = alice.post("/sync/full").data["sync_timestamp"]
+    before = NotificationSettings.objects.values().get(user=alice.user)
+    assert alice.put("/notifications/settings", sent).status_code == 200
+    assert NotificationSettings.objects.values().get(user=alice.user) == before
+    delta = alice.post("/sync/delta", {"last_sync": since}).data
+    assert delta["updated_notification_settings"] is None
+
+
 @pytest.mark.parametrize(
     ("stored", "sent", "expected"),
     [
