@@ -118,6 +118,13 @@ def test_a_plan_keeps_its_own_zone() -> None:
     assert wall(walk(Schedule([time(8)], ISTANBUL, [planned]), utc(2026, 1, 8, 21), 1), ISTANBUL) == ["09 16:00"]
 
 
+def test_a_zone_that_changes_can_bring_tomorrows_first_time_before_todays_last() -> None:
+    change = plans.ZoneChange(ISTANBUL, utc(2026, 3, 9, 15))  # midnight in Tokyo
+    moving = dispenser(slots=(slot("00:30"), slot("20:00")), timezone="Asia/Tokyo", zone_change=change)
+    found = walk(Schedule([time(8)], ISTANBUL, [moving]), utc(2026, 3, 9, 12), 3)
+    assert found == [utc(2026, 3, 9, 15, 30), utc(2026, 3, 9, 17), utc(2026, 3, 10, 11)]
+
+
 def test_times_that_fall_together_are_one_reminder() -> None:
     one, other = dispenser(1, slots=(slot("08:00"),)), dispenser(2, "vitamin_d", slots=(slot("08:00"),))
     schedule = Schedule([time(8)], ISTANBUL, [one, other, dispenser(3)])
@@ -181,6 +188,7 @@ def test_a_slot_is_served_by_a_dose_in_its_window() -> None:
     schedule = replace(own(ISTANBUL, "08:00"), dispensers=[dispenser(slots=(slot("08:00"), slot("20:00")))])
     assert not waits(schedule, EIGHT, Dose("omega", EIGHT - timedelta(minutes=30)))
     assert waits(schedule, EIGHT, Dose("omega", EIGHT - timedelta(minutes=31)))
+    assert waits(schedule, EIGHT, Dose("vitamin_d", EIGHT))
     assert waits(schedule, EIGHT + 12 * HOUR, Dose("omega", EIGHT))
 
 
