@@ -68,6 +68,7 @@ class Product:
             "DATABASE_URL": f"postgres://{database['USER']}@/{database['HOST']}/{database['NAME']}",
             "REDIS_URL": f"redis://127.0.0.1:{self.broker.port}/0",
             "REMINDER_SPREAD_S": "0",
+            "PUSH_TIMEOUT_S": "5",
         }
         self.processes: list[subprocess.Popen[bytes]] = []
 
