@@ -142,7 +142,7 @@ def client(port: int, name: str) -> Any:
     from paho.mqtt.enums import CallbackAPIVersion
 
     made = Client(CallbackAPIVersion.VERSION2, name, protocol=MQTTv5)
-    made.username_pw_set("bridge", settings.MQTT_PASSWORD)
+    made.username_pw_set(name, settings.MQTT_PASSWORD)
     made.max_inflight_messages_set(1000)
     made.connect_async("127.0.0.1", port, clean_start=False, properties=session())
     return made
@@ -176,7 +176,7 @@ def publish(port: int, options: argparse.Namespace, events: int) -> None:
     names = list(Device.objects.filter(serial_number__startswith="FLEET-").values_list("pk", flat=True))
     names = names[: options.devices]
     random.Random(7).shuffle(names)  # noqa: S311
-    sender, connected = client(port, "publisher"), threading.Event()
+    sender, connected = client(port, "znz-bridge-1-15"), threading.Event()
     sender.on_connect = lambda *_: connected.set()
     sender.loop_start()
     connected.wait(10)

@@ -18,14 +18,24 @@ from zinzino.mosquitto import Mosquitto
 
 # A trigger on device_credentials notifies it (migration 0007).
 CHANNEL = "broker_users"
-BRIDGE = "bridge"
-# Written once for the whole fleet: a unit's name is its device id.
-ACL = f"""user {BRIDGE}
-topic readwrite znz/v1/#
+# What a unit may say; any topic below its own would let it leave messages there without end.
+UP = ("hello", "evt", "req", "cmd", "fw", "hb", "presence")
+BRIDGES_AT_MOST = 16
 
-pattern write znz/v1/%u/up/#
-pattern read znz/v1/%u/down/#
-"""
+
+def bridge_name(index: int) -> str:
+    """User name and client id in one: the broker takes no client id from a client, or whoever has a token could
+    throw a bridge out by calling itself the same."""
+    return f"znz-bridge-{settings.MQTT_CELL}-{index}"
+
+
+def acl() -> str:
+    """Written once for the whole fleet: a unit's name is its device id."""
+    bridges = [f"user {bridge_name(index)}\ntopic readwrite znz/v1/#\n" for index in range(BRIDGES_AT_MOST)]
+    up = [f"pattern write znz/v1/%u/up/{kind}" for kind in UP]
+    return "\n".join([*bridges, *up, "pattern read znz/v1/%u/down/#", ""])
+
+
 # The token in use of every dispenser. Those of people who are gone ended with their account.
 USERS = """
 SELECT DISTINCT ON (device_id) device_id::text, mqtt_hash FROM device_credentials
@@ -47,8 +57,9 @@ class Files:
     def sync(self) -> int | None:
         """Write what has changed and tell the broker; the number of units, None where all was as it is."""
         users = units()
-        lines = "".join(f"{name}:{hashed}\n" for name, hashed in (*users, (BRIDGE, self.bridge_hash())))
-        changed = [write(self.folder / "acl", ACL), write(self.folder / "passwords", lines)]
+        bridges = [(bridge_name(index), self.bridge_hash()) for index in range(BRIDGES_AT_MOST)]
+        lines = "".join(f"{name}:{hashed}\n" for name, hashed in (*users, *bridges))
+        changed = [write(self.folder / "acl", acl()), write(self.folder / "passwords", lines)]
         if not any(changed):
             return None
         self.tell()

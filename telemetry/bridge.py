@@ -8,6 +8,7 @@ to this bridge under its stable client id; events, requests and commands are eac
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +17,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.core.exceptions import ObjectDoesNotExist
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -30,7 +30,7 @@ from telemetry import envelopes, journal_sql, journals, topics
 from telemetry.envelopes import Rejected, UnreadableEnvelope
 from telemetry.events import Sent
 from telemetry.topics import Heard, Said
-from zinzino import clock
+from zinzino import clock, metrics
 from zinzino.api import parsers
 from zinzino.api.renderers import dumps
 
@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 GROUP = "$share/ingest/znz/v1/+/up/#"
 BATCH_MESSAGES = 500
+# As much as one transaction takes in a second or two; more would meet the limit of a statement.
+BATCH_BYTES = 1_000_000
 BATCH_WAIT_S = 0.1
 RECEIVE_MAXIMUM = 1000
 SESSION_EXPIRY_S = 24 * 3600
@@ -47,6 +49,7 @@ CATCHING_UP_S = 5.0
 BACK_OFF_S = (0.5, 1, 2, 5)
 COMMANDS_AT_ONCE = 100
 LOOK_EVERY_S = 2.0
+KINDS = {"evt", *topics.HANDLERS}
 REPORT_EVERY_S = 30.0
 
 
@@ -115,10 +118,13 @@ class Bridge:
                 self.waiting.put(message, timeout=1.0 if came.qos else None, block=bool(came.qos))
                 return
             except queue.Full:
+                # What is read next has waited for us.
+                self.caught_up_at = time.monotonic() + CATCHING_UP_S
                 # Of QoS 1 nothing may be passed over: it would never be acknowledged, nor come again. To read no
                 # further holds the broker back, which may send more than it was told it may (2.0.11 does).
                 if not came.qos:
                     self.counts["dropped"] += 1
+                    metrics.BRIDGE_DROPPED.inc()
                     return
 
     # --- on the main thread -------------------------------------------------------------------
@@ -155,14 +161,16 @@ class Bridge:
         self.client.loop_stop()
 
     def next_batch(self) -> list[Message]:
-        """Up to BATCH_MESSAGES, or what came within BATCH_WAIT_S of the first."""
+        """Up to BATCH_MESSAGES or about BATCH_BYTES, or what came within BATCH_WAIT_S of the first."""
         batch: list[Message] = []
         until = time.monotonic() + (1.0 if not self.stopping.is_set() else BATCH_WAIT_S)
-        while len(batch) < BATCH_MESSAGES and (left := until - time.monotonic()) > 0:
+        size = 0
+        while len(batch) < BATCH_MESSAGES and size < BATCH_BYTES and (left := until - time.monotonic()) > 0:
             try:
                 batch.append(self.waiting.get(timeout=left))
             except queue.Empty:
                 break
+            size += len(batch[-1].payload)
             if len(batch) == 1:
                 until = time.monotonic() + BATCH_WAIT_S
         return batch
@@ -190,9 +198,17 @@ class Bridge:
             self.insist(partial(self.take_one, message))
         if events:
             self.insist(partial(self.take_events, events))
+        self.measure(batch, seconds=time.monotonic() - began)
+
+    def measure(self, batch: Sequence[Message], *, seconds: float) -> None:
         self.counts["messages"] += len(batch)
         self.counts["batches"] += 1
-        self.slowest_ms = max(self.slowest_ms, (time.monotonic() - began) * 1000)
+        self.slowest_ms = max(self.slowest_ms, seconds * 1000)
+        for kind, count in Counter(map(kind_of, batch)).items():
+            metrics.BRIDGE_MESSAGES.labels(kind if kind in KINDS else "other").inc(count)
+        metrics.BRIDGE_BATCH.observe(seconds)
+        metrics.BRIDGE_LAG.observe(max(0.0, (clock.now() - min(each.at for each in batch)).total_seconds()))
+        metrics.BRIDGE_WAITING.set(self.waiting.qsize())
 
     def take_one(self, message: Message) -> None:
         """A message that is answered by itself. What no repetition would mend is a dead letter."""
@@ -203,7 +219,7 @@ class Bridge:
                 said = handled(caller, place[1], message)
             except (OperationalError, InterfaceError):
                 raise
-            except (APIException, DatabaseError, ObjectDoesNotExist, ValueError, KeyError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the queue goes on
                 self.bury(place[0], message, error)
                 said = None
             if said:
@@ -211,6 +227,22 @@ class Bridge:
         self.acknowledge(message)
 
     def take_events(self, messages: Sequence[Message]) -> None:
+        """Together; or in halves, until the one is found that no repetition would mend."""
+        try:
+            self.take_journals(messages)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the queue goes on
+            middle = len(messages) // 2
+            if middle:
+                self.take_events(messages[:middle])
+                self.take_events(messages[middle:])
+            else:
+                if place := topics.address_of(messages[0].topic):
+                    self.bury(place[0], messages[0], error)
+                self.acknowledge(messages[0])
+
+    def take_journals(self, messages: Sequence[Message]) -> None:
         uploads = [upload for message in messages if (upload := upload_in(message))]
         receipts = journals.take(uploads, now=clock.now())
         for message in messages:
@@ -219,19 +251,25 @@ class Bridge:
         acked: dict[tuple[UUID, int], int] = {}
         for upload, receipt in zip(uploads, receipts, strict=True):
             if receipt:
-                self.counts["dead_letters"] += len(receipt.rejected)
+                self.dead_letters(len(receipt.rejected))
                 if receipt.acked:
                     acked[upload.device_id, receipt.acked[0]] = receipt.acked[1]
         for (device_id, boot), seq in acked.items():
             self.say(topics.ack_of(device_id, (boot, seq)))
 
     def bury(self, device_id: UUID, message: Message, error: Exception) -> None:
+        if not isinstance(error, (APIException, ValueError, KeyError)):
+            log.error("a message could not be taken", topic=message.topic, error=type(error).__name__)
         code = getattr(error, "code", "VALIDATION_ERROR")
         bad = Rejected(raw_of(message), code, envelopes.sayable(str(error)))
         now = clock.now()
         with transaction.atomic():
             journal_sql.keep_dead_letters([journals.dead_letter(device_id, bad, now=now)], now=now)
-        self.counts["dead_letters"] += 1
+        self.dead_letters(1)
+
+    def dead_letters(self, count: int) -> None:
+        self.counts["dead_letters"] += count
+        metrics.BRIDGE_DEAD_LETTERS.inc(count)
 
     def acknowledge(self, message: Message) -> None:
         if message.qos and message.connection == self.connection:

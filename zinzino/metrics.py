@@ -22,6 +22,7 @@ if IS_SHARED:
 from prometheus_client import (  # noqa: E402
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
     start_http_server,
@@ -54,6 +55,33 @@ JOURNAL_EVENTS = Counter(
     "Events of dispensers' journals: accepted, duplicate, rejected.",
     ("outcome",),
     registry=COUNTED,
+)
+BRIDGE_MESSAGES = Counter(
+    "zinzino_bridge_messages",
+    "What dispensers said on MQTT, by the last part of the topic.",
+    ("kind",),
+    registry=COUNTED,
+)
+BRIDGE_DEAD_LETTERS = Counter(
+    "zinzino_bridge_dead_letters", "What dispensers said on MQTT and nobody could take.", registry=COUNTED
+)
+BRIDGE_DROPPED = Counter(
+    "zinzino_bridge_dropped", "Heartbeats (QoS 0) for which there was no room.", registry=COUNTED
+)
+BRIDGE_BATCH = Histogram(
+    "zinzino_bridge_batch_seconds",
+    "From the taking of a batch to its acknowledgement.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
+    registry=COUNTED,
+)
+BRIDGE_LAG = Histogram(
+    "zinzino_bridge_lag_seconds",
+    "From a message's arrival to its acknowledgement, of the oldest in each batch.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60),
+    registry=COUNTED,
+)
+BRIDGE_WAITING = Gauge(
+    "zinzino_bridge_waiting", "Messages in the bridges' queues.", multiprocess_mode="livesum", registry=COUNTED
 )
 PUSHES = Counter(
     "zinzino_pushes", "What became of pushes, one count an attempt.", ("status", "reason"), registry=COUNTED

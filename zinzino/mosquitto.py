@@ -15,6 +15,7 @@ from pathlib import Path
 STARTS_WITHIN_S = 10.0
 CONFIGURATION = """# Written at every start; change zinzino/mosquitto.py instead.
 listener {port} {host}
+use_username_as_clientid true
 allow_anonymous false
 password_file {folder}/auth/passwords
 acl_file {folder}/auth/acl

@@ -8,6 +8,7 @@ import structlog
 from django.conf import settings
 from django.core.management.base import CommandParser
 
+from devices.broker import BRIDGES_AT_MOST, bridge_name
 from telemetry.bridge import REPORT_EVERY_S, Address, Bridge
 from zinzino import metrics
 from zinzino.operators import OperatorCommand
@@ -21,14 +22,21 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--index", type=int, default=0, help="which one of the cell's bridges this is")
+        parser.add_argument(
+            "--index",
+            type=int,
+            default=0,
+            choices=range(BRIDGES_AT_MOST),
+            metavar="N",
+            help="which one of the cell's bridges this is",
+        )
         parser.add_argument("--drain", action="store_true", help="finish, leave no session behind and end")
 
     def handle(self, **options: Any) -> None:
         attach()
         metrics.listen()
-        address = Address(settings.MQTT_HOST, settings.MQTT_PORT, "bridge", settings.MQTT_PASSWORD)
-        name = f"znz-bridge-{settings.MQTT_CELL}-{options['index']}"
+        name = bridge_name(options["index"])
+        address = Address(settings.MQTT_HOST, settings.MQTT_PORT, name, settings.MQTT_PASSWORD)
         bridge = Bridge(name, address, draining=options["drain"])
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: bridge.stopping.set())
