@@ -25,6 +25,7 @@ from paho.mqtt.properties import Properties
 from rest_framework.exceptions import APIException
 
 from devices import command_serializers
+from devices.credentials import DeviceCaller
 from devices.models import DeviceCommand
 from telemetry import envelopes, journal_sql, journals, topics
 from telemetry.envelopes import Rejected, UnreadableEnvelope
@@ -194,8 +195,9 @@ class Bridge:
         events = [message for kind, message in kinds if kind == "evt"]
         single = [(kind, message) for kind, message in kinds if kind != "evt"]
         # Somebody stands before the dispenser.
-        for _, message in sorted(single, key=lambda each: each[0] != "req"):
-            self.insist(partial(self.take_one, message))
+        single.sort(key=lambda each: each[0] != "req")
+        if single:
+            self.insist(partial(self.take_single, [message for _, message in single]))
         if events:
             self.insist(partial(self.take_events, events))
         self.measure(batch, seconds=time.monotonic() - began)
@@ -210,10 +212,14 @@ class Bridge:
         metrics.BRIDGE_LAG.observe(max(0.0, (clock.now() - min(each.at for each in batch)).total_seconds()))
         metrics.BRIDGE_WAITING.set(self.waiting.qsize())
 
-    def take_one(self, message: Message) -> None:
+    def take_single(self, messages: Sequence[Message]) -> None:
+        places = [topics.address_of(message.topic) for message in messages]
+        callers = topics.callers({place[0] for place in places if place})
+        for message, place in zip(messages, places, strict=True):
+            self.insist(partial(self.take_one, message, place, callers.get(place[0]) if place else None))
+
+    def take_one(self, message: Message, place: tuple[UUID, str] | None, caller: DeviceCaller | None) -> None:
         """A message that is answered by itself. What no repetition would mend is a dead letter."""
-        place = topics.address_of(message.topic)
-        caller = place and topics.caller_of(place[0])
         if place and caller and message.payload:
             try:
                 said = handled(caller, place[1], message)
@@ -337,7 +343,7 @@ def upload_in(message: Message) -> journals.Upload | None:
     return journals.Upload(place[0], batch)
 
 
-def handled(caller: Any, kind: str, message: Message) -> Said | None:
+def handled(caller: DeviceCaller, kind: str, message: Message) -> Said | None:
     handler = topics.HANDLERS[kind]
     return handler(Heard(caller, parsers.loads(message.payload), message.at, message.waited))
 

@@ -3,19 +3,19 @@
 Each handler takes a parsed body and gives what is published to the dispenser: (topic, body, seconds it is good).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from rest_framework import serializers
 
 from devices import command_serializers as c
 from devices.commands import Ack
 from devices.credentials import DeviceCaller
-from devices.models import Device, DeviceCredential
+from devices.models import Device
 from telemetry import contact, presence, services, updates
 from telemetry import contact_serializers as s
 from telemetry import firmware_serializers as f
@@ -68,12 +68,20 @@ def address_of(topic: str) -> tuple[UUID, str] | None:
         return None
 
 
-def caller_of(device_id: UUID) -> DeviceCaller | None:
-    """The dispenser, as the broker has let it in: with the newest token that was used."""
-    device = Device.objects.filter(pk=device_id).values_list("user_id", "device_type").first()
-    used = DeviceCredential.objects.filter(device_id=device_id, ended_at=None, first_used_at__isnull=False)
-    own_token = used.order_by("-pk").values_list("by_device", flat=True).first()
-    return device and DeviceCaller(device_id, *device, bool(own_token))
+# The dispensers, as the broker has let them in: with the newest token that was used.
+CALLERS = """
+SELECT d.id, d.user_id, d.device_type,
+       coalesce((SELECT c.by_device FROM device_credentials c
+                  WHERE c.device_id = d.id AND c.ended_at IS NULL AND c.first_used_at IS NOT NULL
+                  ORDER BY c.id DESC LIMIT 1), false)
+  FROM devices d WHERE d.id = ANY(%s::uuid[])"""
+
+
+def callers(device_ids: Collection[UUID]) -> dict[UUID, DeviceCaller]:
+    """Those of the dispensers that are still there."""
+    with connection.cursor() as cursor:
+        cursor.execute(CALLERS, (list(device_ids),))
+        return {row[0]: DeviceCaller(*row) for row in cursor.fetchall()}
 
 
 def parsed(form: type[serializers.Serializer[Any]], body: Mapping[str, Any]) -> dict[str, Any]:
