@@ -5,6 +5,7 @@ thread takes a batch, commits, acknowledges, and tells the dispensers. What is n
 to this bridge under its stable client id; events, requests and commands are each known by their ids.
 """
 
+import itertools
 import queue
 import threading
 import time
@@ -41,6 +42,10 @@ GROUP = "$share/ingest/znz/v1/+/up/#"
 BATCH_MESSAGES = 500
 # As much as one transaction takes in a second or two; more would meet the limit of a statement.
 BATCH_BYTES = 1_000_000
+# Of what is taken one by one and may wait; a request that comes meanwhile waits no longer than for these.
+BATCH_SINGLES = 50
+# Somebody stands before a dispenser that asks; and journals cost least.
+URGENCY = {"req": 0, "evt": 1}
 BATCH_WAIT_S = 0.1
 RECEIVE_MAXIMUM = 1000
 SESSION_EXPIRY_S = 24 * 3600
@@ -82,7 +87,9 @@ class Bridge:
         self.name = name
         self.address = address
         self.draining = draining
-        self.waiting: queue.Queue[Message] = queue.Queue(2 * RECEIVE_MAXIMUM)
+        # By urgency, and in the order in which they came.
+        self.waiting: queue.PriorityQueue[tuple[int, int, Message]] = queue.PriorityQueue(2 * RECEIVE_MAXIMUM)
+        self.order = itertools.count()
         self.stopping = threading.Event()
         self.connection = 0
         self.caught_up_at = 0.0
@@ -116,7 +123,7 @@ class Bridge:
         )
         while not self.stopping.is_set():
             try:
-                self.waiting.put(message, timeout=1.0 if came.qos else None, block=bool(came.qos))
+                self.waiting.put(self.placed(message), timeout=1.0 if came.qos else None, block=bool(came.qos))
                 return
             except queue.Full:
                 # What is read next has waited for us.
@@ -127,6 +134,9 @@ class Bridge:
                     self.counts["dropped"] += 1
                     metrics.BRIDGE_DROPPED.inc()
                     return
+
+    def placed(self, message: Message) -> tuple[int, int, Message]:
+        return URGENCY.get(kind_of(message), len(URGENCY)), next(self.order), message
 
     # --- on the main thread -------------------------------------------------------------------
 
@@ -165,13 +175,15 @@ class Bridge:
         """Up to BATCH_MESSAGES or about BATCH_BYTES, or what came within BATCH_WAIT_S of the first."""
         batch: list[Message] = []
         until = time.monotonic() + (1.0 if not self.stopping.is_set() else BATCH_WAIT_S)
-        size = 0
-        while len(batch) < BATCH_MESSAGES and size < BATCH_BYTES and (left := until - time.monotonic()) > 0:
+        size = singles = 0
+        while len(batch) < BATCH_MESSAGES and size < BATCH_BYTES and singles < BATCH_SINGLES:
             try:
-                batch.append(self.waiting.get(timeout=left))
+                urgency, _, message = self.waiting.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 break
-            size += len(batch[-1].payload)
+            batch.append(message)
+            size += len(message.payload)
+            singles += urgency == len(URGENCY)
             if len(batch) == 1:
                 until = time.monotonic() + BATCH_WAIT_S
         return batch
@@ -193,13 +205,13 @@ class Bridge:
         began = time.monotonic()
         kinds = [(kind_of(message), message) for message in batch]
         events = [message for kind, message in kinds if kind == "evt"]
-        single = [(kind, message) for kind, message in kinds if kind != "evt"]
         # Somebody stands before the dispenser.
-        single.sort(key=lambda each: each[0] != "req")
-        if single:
-            self.insist(partial(self.take_single, [message for _, message in single]))
+        if requests := [message for kind, message in kinds if kind == "req"]:
+            self.insist(partial(self.take_single, requests))
         if events:
             self.insist(partial(self.take_events, events))
+        if rest := [message for kind, message in kinds if kind not in {"req", "evt"}]:
+            self.insist(partial(self.take_single, rest))
         self.measure(batch, seconds=time.monotonic() - began)
 
     def measure(self, batch: Sequence[Message], *, seconds: float) -> None:

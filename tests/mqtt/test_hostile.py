@@ -125,7 +125,7 @@ def test_an_error_of_ours_costs_one_message_not_the_queue(
             raise TypeError("nobody thought of it")
         return original(uploads, **options)
 
-    monkeypatch.setattr(bridge_module.journals, "take", take)
+    monkeypatch.setattr(journals, "take", take)
     events = [event(1), event(2), poison, event(4), event(5)]
     offline.take([message(unit, "evt", envelope(each), mid=mid) for mid, each in enumerate(events)])
     assert (DeviceState.objects.count(), DeadLetter.objects.count()) == (4, 1)
@@ -139,21 +139,30 @@ def test_a_request_that_waited_behind_a_full_queue_pours_nothing(offline: Bridge
         payload = orjson.dumps({"request_id": str(uuid.uuid4()), "cup_placed": True, "clk": "none"})
 
     for mid in range(offline.waiting.maxsize):
-        offline.waiting.put_nowait(message(unit, "hb", {}, mid=mid))
+        offline.waiting.put_nowait(offline.placed(message(unit, "hb", {}, mid=mid)))
     dropped = Came()
     dropped.qos = 0
     offline._on_message(offline.client, None, dropped)  # type: ignore[arg-type]
     assert offline.counts["dropped"] == 1
     offline.waiting.queue.clear()
     offline._on_message(offline.client, None, Came())  # type: ignore[arg-type]
-    offline.take([offline.waiting.get()])
+    offline.take(offline.next_batch())
     assert not Dispense.objects.exists()
 
 
 def test_a_batch_is_bounded_by_what_a_transaction_takes(offline: Bridge, unit: Unit) -> None:
     for mid in range(40):
-        offline.waiting.put(Message(mid, 1, f"znz/v1/{unit.id}/up/evt", b" " * 100_000, clock.now(), False, 0))
+        large = Message(mid, 1, f"znz/v1/{unit.id}/up/evt", b" " * 100_000, clock.now(), False, 0)
+        offline.waiting.put(offline.placed(large))
     assert len(offline.next_batch()) == 10
+
+
+def test_a_request_goes_before_all_that_waits(offline: Bridge, unit: Unit) -> None:
+    for mid, kind in enumerate(["hello"] * 60 + ["evt"] * 3 + ["req"]):
+        offline.waiting.put(offline.placed(message(unit, kind, {}, mid=mid)))
+    first = offline.next_batch()
+    assert [each.mid for each in first[:4]] == [63, 60, 61, 62]
+    assert len(first) == 4 + bridge_module.BATCH_SINGLES
 
 
 def test_the_files_of_the_broker_hold_no_token(broker: Broker, unit: Unit) -> None:
