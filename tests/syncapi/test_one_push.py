@@ -11,13 +11,14 @@ import pytest
 from django.db.models import F
 from pytest_django import Settings
 
+from accounts.models import User
 from devices.models import Device
 from notifications.models import Notification, NotificationSettings
-from syncapi import audit
+from syncapi import audit, edits
 from syncapi.models import SyncChange
 from telemetry.models import ActivityLog, Dispense
 from tests.clients import Phone, Unit
-from tests.syncapi.histories.world import truth
+from tests.syncapi.histories.world import asked, truth
 from tests.syncapi.phone import SyncedPhone
 from tests.syncapi.test_push import Outbox, change, rename
 from tests.syncapi.test_push_entries import dose
@@ -295,6 +296,26 @@ def test_a_name_stands_for_the_first_change_that_bears_it(phone: Outbox, kitchen
     assert [each["status"] for each in page["applied"]] == ["applied", "duplicate"]
     assert [each["code"] for each in page["rejected"]] == ["DUPLICATE_ENTRY"] * 2
     assert Device.objects.get().device_name == "One"
+
+
+def test_a_change_that_fails_half_way_leaves_nothing_behind(
+    phone: Outbox, kitchen: Unit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the database refuses it: the others stand."""
+
+    def half(pusher: edits.Pusher, _change: edits.Change) -> edits.Effect:
+        User.objects.filter(pk=pusher.user_id).update(full_name="Half")
+        asked("SELECT 'x'::uuid")
+        raise AssertionError
+
+    monkeypatch.setitem(edits.RULES, ("profile", "update"), half)
+    steps = [rename(kitchen, "Salon"), change("profile", "update", full_name="Al Ay")]
+    assert came(phone, *steps, change("notification_settings", "update", low_battery_enabled=False)) == [
+        "applied",
+        "VALIDATION_ERROR",
+        "applied",
+    ]
+    assert (Device.objects.get().device_name, User.objects.get().full_name) == ("Salon", "Alice Aydın")
 
 
 @pytest.mark.parametrize("nothing_written", ["an equal value", "a conflict"])
