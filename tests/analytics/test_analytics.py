@@ -203,3 +203,24 @@ def test_how_soon_a_reminder_is_answered(alice: Phone, month: Unit) -> None:
 def test_what_no_range_can_be(alice: Phone, query: str, field: str) -> None:
     answer = alice.get(f"/analytics/usage?{query}")
     assert (answer.status_code, list(answer.error["details"])) == (422, [field])
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_of_somebody_without_a_dispenser(alice: Phone, path: str) -> None:
+    """Leap day, no dispenser, no dose: an answer with nulls and noughts."""
+    data = alice.get(path).data
+    assert "NaN" not in str(data)
+    if "adherence" in data:
+        assert (data["adherence"]["percent_30"], data["adherence"]["expected_doses"]) == (None, 0)
+
+
+def test_one_dose_in_all(alice: Phone) -> None:
+    dosed(alice.dispenser(), NOON)
+    usage = alice.get("/analytics/usage?period=day").data
+    assert (usage["averages"], usage["previous"]) == ({"per_day": 1.0}, {"doses": 0, "change_percent": None})
+    assert usage["series"] == [{"date": "2028-02-29", "doses": 1, "amount_ml": 5.0}]
+    health = alice.get("/analytics/health-insights").data
+    assert (health["adherence"]["percent_30"], health["streak"]["current"]) == (100.0, 1)
+    assert health["best_time"] == {"window": "12:00-13:00", "share": 1.0}
+    assert (health["weekday"]["tue"], health["weekday"]["wed"]) == (100.0, None)
+    assert health["trend"] == {"direction": None, "change_points": None}

@@ -3,7 +3,9 @@
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from analytics import adherence, audit, fleet, sql, streaks
+from analytics.course import course
 from analytics.models import AdherenceDay
 from devices import services as devices
 from devices.credentials import DeviceCaller
@@ -170,6 +173,28 @@ class Counted(Household):
         finally:
             super().teardown()
 
+    def the_report_says_the_same(self, first: date, last: date) -> None:
+        """Each of its tables, added up, against what is planned and taken by the diary."""
+        user_id, zone = self.diary.user_id, "America/New_York"
+        history, hours, _name = sql.report(user_id, first=first, last=last, today=last, zone=zone)
+        found = course(history, first=first)
+        days = self.diary.days(first, last)
+        taken = sum(min(each["taken"], each["planned"]) for each in days.values())
+        unknown = sum(each["unknown"] for each in days.values())
+        assert (found.whole.taken, found.whole.unknown) == (taken, unknown)
+        for parts in (found.families.values(), found.weekdays, [each for _span, each in found.stretches]):
+            for name in ("taken", "missed", "unknown", "pending"):
+                assert sum(getattr(each, name) for each in parts) == getattr(found.whole, name)
+        assert sum(each.missed for each in found.gaps) == found.whole.missed
+        assert sum(count for _day, _family, count in found.unknowns) == unknown
+        lines = ActivityLog.objects.filter(
+            user_id=user_id, local_date__range=(first, last), action__in=("dose_dispensed", "dose_taken_manual")
+        )
+        at = [each.timestamp.astimezone(ZoneInfo(zone)).hour for each in lines]
+        assert hours == {hour: at.count(hour) for hour in set(at)}
+        ml = [Decimal(each.dose_amount[:-2]) for each in lines if (each.dose_amount or "").endswith("ml")]
+        assert sum(dose.amount_ml for dose in history.doses) == sum(ml)
+
     def the_fleet_sums_up_its_people(self, last: date) -> None:
         """Of the newest days on which anything happened."""
         user_id = self.diary.user_id
@@ -197,6 +222,7 @@ class Counted(Household):
         known_doses = sql.history(self.diary.user_id, first=first, last=last, today=last).doses
         assert sum(each.total for each in known_doses) == doses
         self.the_fleet_sums_up_its_people(last)
+        self.the_report_says_the_same(first, last)
 
 
 @pytest.mark.django_db
