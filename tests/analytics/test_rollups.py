@@ -192,7 +192,8 @@ class Counted(Household):
         )
         at = [each.timestamp.astimezone(ZoneInfo(zone)).hour for each in lines]
         assert hours == {hour: at.count(hour) for hour in set(at)}
-        ml = [Decimal(each.dose_amount[:-2]) for each in lines if (each.dose_amount or "").endswith("ml")]
+        amounts = [each.dose_amount or "" for each in lines]
+        ml = [Decimal(amount.removesuffix("ml")) for amount in amounts if amount.endswith("ml")]
         assert sum(dose.amount_ml for dose in history.doses) == sum(ml)
 
     def the_fleet_sums_up_its_people(self, last: date) -> None:
