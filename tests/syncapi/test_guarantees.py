@@ -13,6 +13,7 @@ from psycopg import IsolationLevel
 from pytest_django import Settings
 
 from devices.models import Device
+from notifications.models import Notification
 from syncapi.models import SyncChange, SyncClock
 from telemetry.models import DeviceState
 from tests.clients import Phone, Unit
@@ -212,6 +213,19 @@ def test_what_is_written_as_it_was_is_no_change(phone: SyncedPhone, kitchen: Uni
     )
     Device.objects.get().save()
     assert stamps(phone) == before
+
+
+def test_what_comes_back_after_a_deletion_is_new(phone: SyncedPhone, kitchen: Unit) -> None:
+    kitchen.status(battery_level=5)
+    phone.delta()
+    row = Notification.objects.get()
+    Notification.objects.all().delete()
+    [gone] = phone.delta()
+    Notification.objects.bulk_create([row])
+    [back] = phone.delta()
+    assert gone["deleted_items"]["notifications"] == [str(row.pk)]
+    assert [each["id"] for each in back["new_notifications"]] == [str(row.pk)]
+    assert (back["updated_notifications"], phone.copy) == ([], truth(phone.api.user.pk))
 
 
 def test_a_device_that_changes_hands_leaves_one_and_comes_to_the_other(alice: Phone, bob: Phone) -> None:
