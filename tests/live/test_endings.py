@@ -90,12 +90,13 @@ def test_other_phones_of_the_person_go_on(live: Server, alice: Phone) -> None:
     assert there.page()["updated_profile"]["full_name"] == "Alice A."
 
 
-def test_a_socket_lives_no_longer_than_its_access_token(live: Server, alice: Phone) -> None:
+def test_a_socket_lives_no_longer_than_its_access_token(servers: Callable[..., Server], alice: Phone) -> None:
+    server = servers(LIVE_SWEEP_S="1")
     session = Session.objects.get()
     now = datetime.now(UTC)
     admission = Admission(alice.user.pk, session.pk, now - timedelta(seconds=1), now + timedelta(seconds=2))
     with connection.cursor() as cursor:
         cursor.execute("UPDATE sync_clock SET ts = now()")
-    listener = live.dial(str(tickets.issue(admission)["ticket"]))
+    listener = server.dial(str(tickets.issue(admission)["ticket"]))
     listener.page()
     assert listener.end() == (4401, "token_expired")

@@ -202,8 +202,8 @@ def test_a_sweep_names_who_has_missed_something_in_one_statement(
     assert set(hints.missed(list(place.values()))) == {alice.user.pk, bob.user.pk}
 
 
-def test_a_lost_hint_costs_a_sweep_and_no_data(live: Server, alice: Phone) -> None:
-    listener = live.open(alice)
+def test_a_lost_hint_costs_a_sweep_and_no_data(servers: Callable[..., Server], alice: Phone) -> None:
+    listener = servers(LIVE_SWEEP_S="1").open(alice)
     listener.page()
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM live_watch")
