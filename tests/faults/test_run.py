@@ -72,7 +72,7 @@ def test_with_servers_of_your_own_none_is_started(tmp_path_factory: pytest.TempP
         assert product.end(signal.SIGINT) == 0
 
 
-@pytest.mark.parametrize("word", ["granian", "worker", "beat"])
+@pytest.mark.parametrize("word", ["granian", "live", "worker", "beat"])
 def test_a_killed_master_takes_its_children_along_and_comes_back(running: Product, word: str) -> None:
     eventually(lambda: len(running.masters(word)) == 1)
     [master] = running.masters(word)
