@@ -378,6 +378,18 @@ def test_the_pause_doubles_up_to_an_hour(db: None) -> None:
     assert pauses == [5, 10, 20, 40, 60, 60]
 
 
+def test_nobody_waits_for_a_provider_longer_than_a_push_is_of_use(alice: Phone, apple: FakeApns) -> None:
+    reachable(alice, apples())
+    alice.post("/notifications/test")  # of use for ten minutes
+    PushRoute.objects.create(name="apns-ios", failures=1, open_until=clock.now() + timedelta(hours=1))
+    assert drained() == 0
+    row = PushDelivery.objects.get()
+    assert (row.status, row.reason, row.next_attempt_at) == ("queued", "provider_down", row.expires_at)
+    assert drained(later=timedelta(minutes=10)) == 0
+    assert the_delivery()[:2] == ("expired", "provider_down")
+    assert apple.received == []
+
+
 # ------------------------------------------------------------------------------- seen at the last moment
 
 
