@@ -111,8 +111,10 @@ def test_ten_thousand_rows_of_one_moment_come_in_pages(phone: SyncedPhone, setti
     """A transaction has as many stamps as it needs, so that no page is without bound."""
     with transaction.atomic():
         run(LINES, (phone.api.user.pk, 10_000))
-    sizes = [len(page["new_activity_logs"]) for page in phone.delta()]
+    pages = phone.delta()
+    sizes = [len(page["new_activity_logs"]) for page in pages]
     assert sum(sizes) == 10_000
+    assert not any(page["updated_activity_logs"] for page in pages), "a line was sent twice"
     assert max(sizes) < settings.SYNC_PAGE_ROWS + 200
     assert len(set(stamps(phone).values())) >= 50
     assert phone.copy == truth(phone.api.user.pk)
