@@ -59,7 +59,7 @@ lint: dev-packages ## format, types, imports, migrations, settings, API document
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
-	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py lintmigrations --ignore-initial-migrations --warnings-as-errors
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py lintmigrations --no-cache --ignore-initial-migrations --warnings-as-errors
 	@echo "manage.py check --deploy"; $(AS_PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py openapi --check
 
