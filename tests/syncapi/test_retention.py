@@ -113,3 +113,12 @@ def test_what_came_of_a_change_is_kept_for_ninety_days_and_a_later_repeat_is_har
     again = outbox.push(*sent)
     assert [entry["status"] for entry in again["applied"]] == ["noop", "duplicate", "noop"]
     assert not SyncChange.objects.filter(ts__gt=before).exists()
+
+
+def test_the_tombstones_of_devices_stay_also_beside_others(kitchen: Unit, phone: SyncedPhone) -> None:
+    """By them an erasure finds what they reported."""
+    Notification.objects.all().delete()
+    phone.api.delete(f"/devices/{kitchen.id}")
+    age(200)
+    assert retention.purge(now=clock.now())["tombstones"] == 2
+    assert list(SyncChange.objects.filter(op="D").values_list("kind", "object_id")) == [("device", kitchen.id)]
