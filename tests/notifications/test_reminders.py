@@ -1,5 +1,6 @@
 """Reminders from the database to the outbox: on time, once, and only where they are of use (api.md 7)."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from accounts.models import User
 from devices.models import Device
 from notifications import reminders
 from notifications.models import Notification, NotificationSettings, PushDelivery
+from notifications.schedule import Dose
 from telemetry.intake import doses_since
 from tests import make
 from tests.clients import Phone, Unit
@@ -315,6 +317,16 @@ def test_four_workers_and_a_second_beat_remind_each_person_once(monkeypatch: pyt
     assert Notification.objects.count() == 40
     assert len(set(Notification.objects.values_list("user_id", flat=True))) == 40
     assert not NotificationSettings.objects.filter(next_reminder_at__lte=EIGHT).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_four_workers_write_once_why_somebody_is_not_reminded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reminders, "BATCH", 40)
+    users = [make.person().user for _ in range(40)]
+    run(NIGHT)
+    taken = {user.pk: [Dose("omega", EIGHT - HOUR)] for user in users}
+    together(lambda _: reminders.run(now=lambda: EIGHT, doses=lambda *_: taken), range(4))
+    assert Counter(ledger()) == {("suppressed", "dose_taken"): 40}
 
 
 @pytest.mark.django_db(transaction=True)
