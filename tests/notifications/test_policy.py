@@ -160,7 +160,7 @@ def test_a_level_that_swings_makes_rows_but_one_push_a_day(alice: Phone, kitchen
             with time_machine.travel(start + after + timedelta(seconds=number), tick=False):
                 kitchen.status(battery_level=level)
 
-    reports(20, 25, 20)
+    reports(20, 24, 20, 25, 20)
     assert ledger() == [("queued", ""), ("suppressed", "cool_down")]
     reports(9, after=timedelta(minutes=1))  # another severity
     assert ledger()[2:] == [("queued", "")]

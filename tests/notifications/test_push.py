@@ -367,15 +367,16 @@ def test_a_token_that_google_forgot_is_replaced(alice: Phone, google: FakeFcm) -
     assert [each.headers["authorization"] for each in google.received] == ["Bearer ya29.1", "Bearer ya29.2"]
 
 
-def test_the_pause_doubles_up_to_an_hour(db: None) -> None:
+@pytest.mark.parametrize(("refused", "expected"), [(True, [5, 10, 20, 40, 60, 60]), (False, [1, 2, 4, 8, 15, 15])])
+def test_the_pause_doubles_up_to_the_longest(db: None, refused: bool, expected: list[int]) -> None:
     now, pauses = clock.now(), []
     for _ in range(6):
-        until = routes.trip("apns-ios", "", refused=True, now=now)
+        until = routes.trip("apns-ios", "", refused=refused, now=now)
         pauses.append((until - now).total_seconds() / 60)
         # The same outage, seen by another worker, does not make it longer.
-        assert routes.trip("apns-ios", "", refused=True, now=now) == until
+        assert routes.trip("apns-ios", "", refused=refused, now=now) == until
         now = until
-    assert pauses == [5, 10, 20, 40, 60, 60]
+    assert pauses == expected
 
 
 def test_nobody_waits_for_a_provider_longer_than_a_push_is_of_use(alice: Phone, apple: FakeApns) -> None:

@@ -19,6 +19,7 @@ from tests import make
 from tests.clients import Phone, Unit
 from tests.notifications.conftest import reachable
 from tests.threads import together
+from zinzino.clock import iso
 
 NIGHT = datetime(2026, 3, 8, 22, 0, tzinfo=UTC)  # Monday the 9th, 01:00 in Istanbul
 EIGHT = datetime(2026, 3, 9, 5, 0, tzinfo=UTC)
@@ -210,6 +211,17 @@ def test_who_has_taken_the_dose_is_not_reminded(alice: Phone, bob: Phone, kitche
     assert PushDelivery.objects.get(user=alice.user, kind="reminder").reason == "dose_taken"
     run(EIGHT + DAY)
     assert Notification.objects.filter(user=alice.user, type="reminder").count() == 1
+
+
+def test_without_a_dispenser_a_dose_by_hand_counts_for_its_day(alice: Phone, bob: Phone) -> None:
+    run(NIGHT)
+    for person, at in ((alice, EIGHT - HOUR), (bob, EIGHT - 10 * HOUR)):  # today at 7, yesterday at 22
+        with time_machine.travel(EIGHT - HOUR, tick=False):
+            dose = {"action": "dose_taken_manual", "supplement": "fish_oil", "timestamp": iso(at)}
+            assert person.post("/activities", dose).status_code == 201
+    run(EIGHT)
+    assert Notification.objects.get(type="reminder").user_id == bob.user.pk
+    assert PushDelivery.objects.get(user=alice.user, kind="reminder").reason == "dose_taken"
 
 
 def test_only_what_is_missing_is_named(alice: Phone, kitchen: Unit) -> None:
