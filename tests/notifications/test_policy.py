@@ -178,9 +178,9 @@ def test_late_samples_say_nothing(alice: Phone, kitchen: Unit) -> None:
     from notifications.models import AlertKind, AlertState
 
     now = clock.now()
-    Device.objects.update(levels_at=now - timedelta(minutes=5))
-    device = Device.objects.get()
-    for minutes in (16, 6):
+    for newest, minutes in ((60, 16), (5, 16), (5, 6)):
+        Device.objects.update(levels_at=now - timedelta(minutes=newest))
+        device = Device.objects.get()
         sampled_at = now - timedelta(minutes=minutes)
         assert services.observe_levels(device, {AlertKind.BATTERY: 3}, now=now, sampled_at=sampled_at) == []
     assert not AlertState.objects.exists()
