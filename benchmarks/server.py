@@ -13,14 +13,16 @@ ROOT = Path(__file__).resolve().parent.parent
 SCOPES = ("GENERAL", "AUTH", "SYNC", "IOT", "DISPENSE")
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
 def running() -> Iterator[int]:
     """The port of a server that is ready."""
-    with socket.socket() as free, socket.socket() as another:
-        free.bind(("127.0.0.1", 0))
-        another.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        live_port: int = another.getsockname()[1]
+    port, live_port = free_port(), free_port()
     limits = {f"RATE_LIMIT_{scope}": "100000000/min" for scope in SCOPES}
     own = {
         "PORT": str(port),

@@ -29,6 +29,9 @@ MARK = "ZINZINO_RUN"  # in the environment of everything we start; its value is 
 TICK_S = 0.2
 LOOK_EVERY_S = 2.0
 STOP_WITHIN_S = 7.0
+# What answers people starts first; the others wait for it, but no longer than this.
+FIRST = ("web", "live")
+ALONE_S = 8.0
 LOUD = (" WARN ", " ERRO ")  # what of supervisor's own log is shown
 
 
@@ -106,12 +109,12 @@ class Supervised:
                 self.start()
             self.show()
             if not ready and answers_ready():
-                ready = True
+                ready, look_at = True, 0.0
                 self.say(f"ready after {time.monotonic() - started_at:.1f} s")
             if time.monotonic() > look_at:
                 look_at = time.monotonic() + LOOK_EVERY_S
                 embedded.ensure(settings.DATA_DIR)
-                self.revive()
+                self.revive(the_others=ready or time.monotonic() > started_at + ALONE_S)
             time.sleep(TICK_S)
 
     def start(self) -> None:
@@ -128,14 +131,15 @@ class Supervised:
             preexec_fn=functools.partial(linux.die_with_parent, os.getpid(), signal.SIGTERM),
         )
 
-    def revive(self) -> None:
-        """supervisor gives up on a program that fails five times in a row; we do not."""
+    def revive(self, *, the_others: bool) -> None:
+        """Start what waits; and supervisor gives up on a program that fails five times in a row, we do not."""
+        down = {"FATAL", "STOPPED"} if the_others else {"FATAL"}
         with suppress(OSError, Fault, http.client.HTTPException):
             transport = cast(Any, SupervisorTransport)(serverurl=f"unix://{self.socket}")
             with closing(transport), ServerProxy("http://localhost", transport=transport) as server:
                 states = cast(list[dict[str, Any]], server.supervisor.getAllProcessInfo())
                 for state in states:
-                    if state["statename"] == "FATAL":
+                    if state["statename"] in down:
                         server.supervisor.startProcess(f"{state['group']}:{state['name']}", False)
 
     def show(self) -> None:
@@ -208,6 +212,7 @@ def section(program: Program) -> str:
     values = {
         "command": f"{shlex.join(tethered)} {program.arguments}",
         "directory": str(settings.BASE_DIR),
+        "autostart": "true" if program.name in FIRST else "false",
         "autorestart": "true",
         "startsecs": "2",
         "startretries": "5",

@@ -7,6 +7,7 @@ import asyncio
 import resource
 from typing import Any
 
+import structlog
 from django.conf import settings
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -26,6 +27,8 @@ HANDSHAKE_S = 10.0
 FAREWELL_S = 2.0
 DRAIN_S = 4
 FILES_BESIDE = 200
+
+log = structlog.get_logger(__name__)
 
 
 class Handshake(H11Protocol):
@@ -88,6 +91,7 @@ class Connection(WebSocketsSansIOProtocol):
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = self.disconnected = True
+        log.info("a client is cut", reason=reason)
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
         # Whoever waits to write is told that the client has gone.
         self.writable.set()

@@ -73,6 +73,8 @@ def asked(user_id: UUID, device_id: UUID) -> dict[str, tuple[str, dict[str, Any]
 def test_ten_years_read_what_two_months_read() -> None:
     few, many = household(60), household(3652)
     with connection.cursor() as cursor:
+        # Among two people alone the index of everybody's days looks as good as that of one's own.
+        cursor.execute("DROP INDEX dose_rollups_of_day")
         cursor.execute("ANALYZE dose_rollups, expected_doses, activity_logs")
     unmarked = cost(*asked(*many)["summary"])
     assert streaks.mark_all(today=TODAY) == 2

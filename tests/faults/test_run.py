@@ -34,9 +34,10 @@ def test_it_says_where_to_look_and_ends_without_a_trace_on_ctrl_c(product: Produ
 
 
 def test_the_second_start_is_quick_and_sigterm_ends_it_too(product: Product) -> None:
-    started = time.monotonic()
-    product.start()
-    assert time.monotonic() - started < 10
+    """How many seconds it takes `benchmarks.start` says; here it is that nothing is done once more."""
+    printed = "".join(product.start())
+    assert "No migrations to apply" in printed
+    assert "demo data: nothing to do" in printed
     assert product.end(signal.SIGTERM) == 0
     assert product.processes() == []
 

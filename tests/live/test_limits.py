@@ -112,7 +112,8 @@ def test_a_slow_reader_is_closed_and_loses_nothing(live: Server, alice: Phone, b
         cursor.execute(LINES, (alice.user.pk,))
     since = str(phone.last_sync)
     reader = raw_socket(live, alice, since)
-    time.sleep(3)  # LIVE_SLOW_S is 2 here, and FAREWELL_S follows
+    cut = live.said().count("a client is cut")
+    assert until(lambda: live.said().count("a client is cut") > cut)
     reader.settimeout(5)
     told = b""
     with contextlib.suppress(ConnectionResetError):
@@ -134,6 +135,7 @@ def test_who_never_reads_is_cut_and_disturbs_nobody(live: Server, alice: Phone, 
     phone.full()
     with connection.cursor() as cursor:
         cursor.execute(LINES, (alice.user.pk,))
+    cut = live.said().count("a client is cut")
     readers = [raw_socket(live, alice, str(phone.last_sync)) for _ in range(4)]
     his = live.open(bob)
     his.page()
@@ -144,6 +146,7 @@ def test_who_never_reads_is_cut_and_disturbs_nobody(live: Server, alice: Phone, 
             pass
         time.sleep(1)
     assert time.monotonic() - began < 12
+    assert until(lambda: live.said().count("a client is cut") == cut + 4)
     # Cut: writing meets a reset.
     with pytest.raises(OSError):  # noqa: PT011, PT012
         for reader in readers:

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
@@ -28,7 +29,9 @@ def lived(broker: Broker, settings: Settings, count: int, **options: Any) -> lis
     made = fleet.make(count, now=clock.now())
     broker.files.sync()
     run = Run(transport="mqtt", faults="all", finish_s=60, url="http://127.0.0.1:9", **options)
-    return asyncio.run(live(run, made, lambda _units, _phase: None))
+    # In a thread: the browser tests leave a loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(live(run, made, lambda _units, _phase: None))).result()
 
 
 def test_a_small_fleet_on_bad_lines(broker: Broker, bridges: Start, settings: Settings) -> None:

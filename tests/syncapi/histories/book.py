@@ -119,8 +119,9 @@ class Book:
         text, key = change["fields"]["metadata"]["text"], ("activity_log", change["id"], "metadata")
         if change["op"] == "create":
             assert (outcome, entry["status"]) == ("applied", "applied")
+            # No write that somebody could have missed: who edits an entry knows it.
             self.notes.add(change["id"])
-            self.values[key], self.writes[key] = text, Write(entry["version"], phone.client_id)
+            self.values[key] = text
         elif change["id"] not in self.notes:
             assert outcome == "rejected" or entry["type"] == "deleted_on_server"
         elif self.values[key] == text:

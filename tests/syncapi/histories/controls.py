@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from django.conf import settings
 from django.db import transaction
 
 from examples.sync_client import Refused
@@ -102,8 +101,8 @@ class ControlledPhone(SyncedPhone):
         nothing = {"sync_status": "success", "applied": "[]", "conflicts": "[]", "rejected": "[]"}
         with transaction.atomic():
             run(f"SET LOCAL search_path = {self.schema}, public")
-            _, horizon, page = sql.delta(self.api.user.pk, since=last_sync, rows=500, **nothing)
-        if last_sync < max(horizon, settings.SYNC_EPOCH):
+            _, horizon, _, _, page = sql.delta(self.api.user.pk, since=last_sync, rows=500, **nothing)
+        if last_sync < horizon:
             return 409, {"error": {"details": {"reason": "full_sync_required"}}}
         return 200, {"success": True, "data": orjson.loads(page)}
 

@@ -51,7 +51,8 @@ class Command(OperatorCommand):
             else:
                 for name, *words in PROOFS:
                     call_command(name, *words, stdout=io.StringIO())
-            facts["rows"] = {model._meta.db_table: model._default_manager.count() for model in apps.get_models()}
+            tables = [model for model in apps.get_models() if model._meta.managed]
+            facts["rows"] = {model._meta.db_table: model._default_manager.count() for model in tables}
         return facts
 
 
