@@ -11,7 +11,7 @@ os.environ |= {
     "DATA_DIR": os.environ.get("TEST_DATA_DIR", str(ROOT / "var" / "test")),
     "EMBEDDED_FSYNC": "off",
     "BCRYPT_ROUNDS": "4",
-    "LOG_LEVEL": "WARNING",
+    "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING"),
     **{f"RATE_LIMIT_{scope}": "1000000/min" for scope in ("GENERAL", "AUTH", "SYNC", "IOT", "DISPENSE")},
 }
 

@@ -110,7 +110,8 @@ class Supervised:
             self.show()
             if not ready and answers_ready():
                 ready, look_at = True, 0.0
-                self.say(f"ready after {time.monotonic() - started_at:.1f} s")
+                others = ", ".join(program.name for program in supervised() if program.name not in FIRST)
+                self.say(f"ready after {time.monotonic() - started_at:.1f} s ({others} follow)")
             if time.monotonic() > look_at:
                 look_at = time.monotonic() + LOOK_EVERY_S
                 embedded.ensure(settings.DATA_DIR)

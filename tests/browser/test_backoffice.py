@@ -11,11 +11,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
 from axe_playwright_python.sync_playwright import Axe
+from django.core.cache import cache
 from playwright.sync_api import Browser, Page, expect
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import User
+from backoffice import dashboard
 from devices.credentials import DeviceCaller
 from devices.models import Device
 from telemetry import services as telemetry
@@ -159,8 +161,16 @@ def test_no_page_keeps_anybody_out(page: Page, live_server: LiveServer, alice: P
 
 
 def test_every_chart_says_the_same_as_a_table(laptop: Page, live_server: LiveServer, alice: Phone) -> None:
+    # The dashboard tells of what was refused within 24 hours.
+    device = Device.objects.get()
+    caller = DeviceCaller(device.pk, alice.user.pk, "fish_oil")
+    for minutes, placed in ((9, True), (6, False), (3, True)):
+        now = clock.now() - timedelta(minutes=minutes)
+        reading = Reading(cup_placed=placed, sensor_reading=100.0 if placed else 0.0, timestamp=now)
+        telemetry.report_state(caller, reading, now=now)
+    cache.delete(dashboard.KEY)
     sign_in(laptop, live_server, member("support_l2"))
-    for address, least in (("/admin/", 2), (f"/admin/dispensers/{Device.objects.get().pk}/", 2)):
+    for address, least in (("/admin/", 2), (f"/admin/dispensers/{device.pk}/", 2)):
         laptop.goto(live_server.url + address)
         charts = laptop.locator("section:has(canvas)")
         assert charts.count() >= least, address

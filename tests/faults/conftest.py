@@ -130,7 +130,8 @@ def running(product: Product) -> Product:
     if product.process is None or product.process.poll() is not None:
         product.start()
     deadline = time.monotonic() + 20
-    while not product.answers():
+    # The programs that nobody waits for follow those that answer.
+    while not (product.answers() and product.masters("worker") and product.masters("beat")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return product

@@ -132,4 +132,5 @@ def test_a_start_right_after_a_kill_of_parent_and_supervisor_recovers(running: P
     supervisor.kill()
     running.process.communicate()
     running.start()
-    assert [len(running.masters(word)) for word in ("granian", "worker", "beat")] == [1, 1, 1]
+    words = ("granian", "worker", "beat")
+    eventually(lambda: [len(running.masters(word)) for word in words] == [1, 1, 1])

@@ -384,7 +384,7 @@ class Household(RuleBasedStateMachine):
     def clean(self) -> None:
         settings.SYNC_EPOCH, settings.SYNC_PAGE_ROWS = NO_EPOCH, 500
         for writer in self.writers:
-            writer.db.close()
+            writer.leave()
         for phone in [*self.phones, self.bobs]:
             phone.db.close()
         User.objects.filter(pk__in=[self.alice.user.pk, self.bob.user.pk]).delete()

@@ -1,11 +1,14 @@
 """Every history ends with copies that hold what the tables hold, and no other design passes this test."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.syncapi.histories.controls import DESIGNS, ControlledPhone, Design, OwnPhone, installed
 from tests.syncapi.histories.machine import COUNTED, Household
+from tests.syncapi.histories.world import close_idle
 
 HISTORIES = settings(
     max_examples=200,
@@ -27,6 +30,12 @@ CONTROL = settings(
 )
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+
+@pytest.fixture(autouse=True)
+def _writers() -> Iterator[None]:
+    yield
+    close_idle()
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,11 +69,15 @@ DROP = {
 }
 
 
+# Kept from history to history: a new server process has to plan every trigger anew.
+IDLE: list[psycopg.Connection] = []
+
+
 class Writer:
     """A process that holds its transaction open while others go on. Its rows are touched by nobody else."""
 
     def __init__(self, user_id: UUID, device_id: UUID) -> None:
-        self.db = psycopg.connect(**connection.get_connection_params())
+        self.db = IDLE.pop() if IDLE else psycopg.connect(**connection.get_connection_params())
         self.at: datetime = clock.now()
         self.named = {"user_id": user_id, "device_id": device_id}
         self.ids = [uuid7(self.at) for _ in range(3)]
@@ -97,3 +101,12 @@ class Writer:
     def end(self, *, commit: bool = True) -> None:
         (self.db.commit if commit else self.db.rollback)()
         self.dirty.clear()
+
+    def leave(self) -> None:
+        self.db.rollback()
+        IDLE.append(self.db)
+
+
+def close_idle() -> None:
+    while IDLE:
+        IDLE.pop().close()
