@@ -29,6 +29,9 @@ LEASE = timedelta(minutes=2)
 FIRST_RETRY = timedelta(minutes=1)
 MAX_ATTEMPTS = 8
 BATCH = 50
+# What support is asked about; afterwards an address that somebody gave up need not stand here any more.
+KEPT = timedelta(days=90)
+CHUNK_ROWS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +218,15 @@ def failed(mail: Mail, error: Exception, *, now: datetime) -> None:
         **forgotten,
     )
     log.warning("a mail was not sent", kind=mail.kind, mail=mail.pk, error=type(error).__name__, given_up=over)
+
+
+def prune(*, now: datetime, dry_run: bool = False) -> int:
+    """Delete mails that were sent or given up 90 days ago, in chunks so that no lock lasts; how many."""
+    old = Mail.objects.filter(created_at__lt=now - KEPT).exclude(status=Mail.Status.PENDING)
+    if dry_run:
+        return old.count()
+    total = 0
+    # By the primary key, which grows with the time.
+    while ids := list(old.order_by("pk").values_list("pk", flat=True)[:CHUNK_ROWS]):
+        total += Mail.objects.filter(pk__in=ids).delete()[0]
+    return total

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.contrib.sessions.models import Session as StaffSession
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
@@ -175,3 +176,9 @@ def prune(*, now: datetime, dry_run: bool = False) -> int:
         Session.objects.filter(pk__in=ids).delete()
         deleted += len(ids)
     return deleted
+
+
+def prune_of_staff(*, now: datetime, dry_run: bool = False) -> int:
+    """Delete sessions of the back office that are over."""
+    over = StaffSession.objects.filter(expire_date__lt=now)
+    return over.count() if dry_run else over.delete()[0]

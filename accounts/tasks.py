@@ -19,4 +19,9 @@ def settle_apple_grants() -> int:
 @shared_task(name="accounts.tasks.prune")
 def prune() -> dict[str, int]:
     now = clock.now()
-    return {"one_time_tokens": one_time.prune(now=now), "sessions": sessions.prune(now=now)}
+    return {
+        "links": one_time.prune(now=now),
+        "sessions": sessions.prune(now=now),
+        "staff_sessions": sessions.prune_of_staff(now=now),
+        "mails": mails.prune(now=now),
+    }

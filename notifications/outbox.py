@@ -26,6 +26,7 @@ from notifications.push.gateways import gateway
 from notifications.push.messages import Outcome, Push, Verdict
 from notifications.sql import Claimed
 from zinzino import metrics
+from zinzino.ids import least_uuid7
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,7 @@ CHUNK_ROWS = 5_000
 
 Status = PushDelivery.Status
 Reason = PushDelivery.Reason
+WAITING = (Status.QUEUED, Status.SENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def claim(*, now: datetime) -> list[Claimed]:
 
 def due_since(*, now: datetime) -> datetime | None:
     """The moment since which the oldest delivery has waited; by push_deliveries_due."""
-    due = PushDelivery.objects.filter(status__in=(Status.QUEUED, Status.SENDING), next_attempt_at__lte=now)
+    due = PushDelivery.objects.filter(status__in=WAITING, next_attempt_at__lte=now)
     return due.order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
 
 
@@ -297,9 +299,11 @@ def pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(settings.PUSH_CONNECTIONS, thread_name_prefix="push")
 
 
-def prune(*, now: datetime) -> int:
+def prune(*, now: datetime, dry_run: bool = False) -> int:
     """Delete what is older than the ledger reaches back, in chunks so that no lock lasts; how many."""
-    before = now - timedelta(days=settings.PUSH_LEDGER_DAYS)
+    before = least_uuid7(now - timedelta(days=settings.PUSH_LEDGER_DAYS))
+    if dry_run:
+        return PushDelivery.objects.filter(pk__lt=before).exclude(status__in=WAITING).count()
     total = 0
     while rows := sql.delete_deliveries(before=before, limit=CHUNK_ROWS):
         total += rows

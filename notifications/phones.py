@@ -120,11 +120,13 @@ def end(phones: QuerySet[PushToken], reason: PushToken.EndReason, *, now: dateti
     return phones.order_by().filter(ended_at=None).update(ended_at=now, end_reason=reason)
 
 
-def end_stale(*, now: datetime) -> int:
+def end_stale(*, now: datetime, dry_run: bool = False) -> int:
     """End phones that have not registered for so long that their provider has forgotten them too."""
-    return end(PushToken.objects.filter(registered_at__lt=now - STALE_AFTER), PushToken.EndReason.STALE, now=now)
+    stale = PushToken.objects.filter(registered_at__lt=now - STALE_AFTER, ended_at=None)
+    return stale.count() if dry_run else end(stale, PushToken.EndReason.STALE, now=now)
 
 
-def prune(*, now: datetime) -> int:
-    """Delete phones that ended long ago, with what was sent to them."""
-    return PushToken.objects.filter(ended_at__lt=now - KEPT_AFTER_END).delete()[0]
+def prune(*, now: datetime, dry_run: bool = False) -> int:
+    """Delete phones that ended long ago, with what was sent to them; how many phones."""
+    over = PushToken.objects.filter(ended_at__lt=now - KEPT_AFTER_END)
+    return over.count() if dry_run else over.delete()[1].get(PushToken._meta.label, 0)

@@ -13,7 +13,6 @@ from notifications.models import AlertState
 from notifications.policy import SWITCHES, Audience, Phone
 from zinzino.api.pagination import Listing
 from zinzino.api.renderers import dumps
-from zinzino.clock import epoch_ms
 
 # The JSON of a notification, the same in its list and in sync (api.md 7).
 NOTIFICATION_JSON = """json_build_object(
@@ -242,9 +241,9 @@ def count_route_failure(name: str, *, now: datetime) -> int:
         return int(cursor.fetchone()[0])
 
 
-def delete_deliveries(*, before: datetime, limit: int) -> int:
+def delete_deliveries(*, before: UUID, limit: int) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(DELETE_DELIVERIES, (UUID(int=epoch_ms(before) << 80), limit))
+        cursor.execute(DELETE_DELIVERIES, (before, limit))
         return int(cursor.rowcount)
 
 

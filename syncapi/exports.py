@@ -147,13 +147,13 @@ def alone(export_id: UUID) -> Iterator[bool]:
                 cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", key)
 
 
-def drop_expired(*, now: datetime) -> int:
+def drop_expired(*, now: datetime, dry_run: bool = False) -> int:
     """Remove exports whose week is over, and failed ones of the same age; how many."""
     over = [
         *DataExport.objects.filter(expires_at__lte=now),
         *DataExport.objects.filter(status=DataExport.Status.FAILED, created_at__lte=now - KEPT),
     ]
-    for export in over:
+    for export in () if dry_run else over:
         if export.file:
             store().delete(export.file)
         export.delete()

@@ -1,6 +1,5 @@
 """What sync remembers only for a time: tombstones, results of offline writes, phones that are gone."""
 
-from collections import Counter
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -19,20 +18,36 @@ LAST_SEEN = Greatest("created_at", "last_full_sync", "last_delta_sync")
 CHUNK_ROWS = 5_000
 
 
-def purge(*, now: datetime, dry_run: bool = False) -> Counter[str]:
+def purge(*, now: datetime) -> dict[str, int]:
     """Forget what is too old, in steps that each commit; how many of each."""
-    mutations = SyncMutation.objects.filter(created_at__lt=now - MUTATIONS_KEPT)
-    phones = SyncMetadata.objects.annotate(seen_at=LAST_SEEN).filter(seen_at__lt=now - PHONES_KEPT)
+    return {
+        "tombstones": prune_tombstones(now=now),
+        "mutations": prune_mutations(now=now),
+        "phones": prune_phones(now=now),
+    }
+
+
+def prune_tombstones(*, now: datetime, dry_run: bool = False) -> int:
     before = now - TOMBSTONES_KEPT
     if dry_run:
-        tombstones = sql.count_tombstones(before=before)
-        return Counter(tombstones=tombstones, mutations=mutations.count(), phones=phones.count())
-    gone = Counter(phones=phones.delete()[0])
-    for user_id in sql.users_with_tombstones(before=before):
-        gone["tombstones"] += purge_tombstones(user_id, before=before)
-    while ids := list(mutations.order_by("created_at").values_list("pk", flat=True)[:CHUNK_ROWS]):
-        gone["mutations"] += SyncMutation.objects.filter(pk__in=ids).delete()[0]
-    return gone
+        return sql.count_tombstones(before=before)
+    users = sql.users_with_tombstones(before=before)
+    return sum(purge_tombstones(user_id, before=before) for user_id in users)
+
+
+def prune_mutations(*, now: datetime, dry_run: bool = False) -> int:
+    old = SyncMutation.objects.filter(created_at__lt=now - MUTATIONS_KEPT)
+    if dry_run:
+        return old.count()
+    total = 0
+    while ids := list(old.order_by("created_at").values_list("pk", flat=True)[:CHUNK_ROWS]):
+        total += SyncMutation.objects.filter(pk__in=ids).delete()[0]
+    return total
+
+
+def prune_phones(*, now: datetime, dry_run: bool = False) -> int:
+    gone = SyncMetadata.objects.annotate(seen_at=LAST_SEEN).filter(seen_at__lt=now - PHONES_KEPT)
+    return gone.count() if dry_run else gone.delete()[0]
 
 
 def purge_tombstones(user_id: UUID, *, before: datetime) -> int:

@@ -23,4 +23,4 @@ def drop_exports() -> int:
 
 @shared_task(name="syncapi.tasks.prune_sync")
 def prune_sync() -> dict[str, int]:
-    return dict(retention.purge(now=clock.now()))
+    return retention.purge(now=clock.now())

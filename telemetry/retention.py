@@ -1,6 +1,7 @@
 """How long what was decided and what was heard is kept. Doses and the log stay as long as the account."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,40 +16,50 @@ DECISIONS_KEPT = timedelta(days=90)
 LETTERS_KEPT = ACKS_KEPT = timedelta(days=90)
 CHUNK_ROWS = 5_000
 
-# By the primary key, whose first part is the time of the decision.
-OLD_DECISIONS = "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE id < %s ORDER BY id LIMIT %s)"
-# By event_keys_age.
-OLD_KEYS = """
-DELETE FROM event_keys WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM event_keys WHERE created_at < %s LIMIT %s))"""
 
-# By dead_letters_age.
-OLD_LETTERS = """
-DELETE FROM dead_letters WHERE id = ANY(ARRAY(
-    SELECT id FROM dead_letters WHERE received_at < %s LIMIT %s))"""
-OLD_ACKS = """
-DELETE FROM journal_acks WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM journal_acks WHERE updated_at < %s LIMIT %s))"""
+@dataclass(frozen=True, slots=True)
+class Term:
+    """`old` says which rows of the table have had their time, by an index; `before` makes its parameter."""
+
+    key: str
+    old: str
+    before: Callable[[datetime], Any]
+    order: str = ""
+
+    def count(self, table: str) -> str:
+        return f"SELECT count(*) FROM {table} WHERE {self.old}"
+
+    def delete(self, table: str) -> str:
+        chunk = f"SELECT {self.key} FROM {table} WHERE {self.old} {self.order} LIMIT {CHUNK_ROWS}"
+        return f"DELETE FROM {table} WHERE {self.key} = ANY(ARRAY({chunk}))"
+
+
+TERMS = {
+    # By the primary key, whose first part is the time of the decision.
+    "decisions": Term("id", "id < %s", lambda now: least_uuid7(now - DECISIONS_KEPT), "ORDER BY id"),
+    # By event_keys_age. An event that comes again after its key is gone is taken for a new one.
+    "event_keys": Term("ctid", "created_at < %s", lambda now: now - timedelta(days=settings.EVENT_KEYS_KEPT_DAYS)),
+    # By dead_letters_age.
+    "dead_letters": Term("id", "received_at < %s", lambda now: now - LETTERS_KEPT),
+    "journal_acks": Term("ctid", "updated_at < %s", lambda now: now - ACKS_KEPT),
+}
 
 
 def prune(*, now: datetime) -> dict[str, int]:
-    """Delete decisions after 90 days, and the keys of events after EVENT_KEYS_KEPT_DAYS, in chunks so that
-    no lock lasts; how many of each. An event that comes again after its key is gone is taken for a new one."""
-    heard_until = now - timedelta(days=settings.EVENT_KEYS_KEPT_DAYS)
-    return {
-        "decisions": _all_chunks(OLD_DECISIONS, (least_uuid7(now - DECISIONS_KEPT), CHUNK_ROWS)),
-        "event_keys": _all_chunks(OLD_KEYS, (heard_until, CHUNK_ROWS)),
-        "dead_letters": _all_chunks(OLD_LETTERS, (now - LETTERS_KEPT, CHUNK_ROWS)),
-        "journal_acks": _all_chunks(OLD_ACKS, (now - ACKS_KEPT, CHUNK_ROWS)),
-    }
+    """Delete what has had its time; how many rows of each table."""
+    return {table: prune_table(table, now=now) for table in TERMS}
 
 
-def _all_chunks(statement: str, parameters: Sequence[Any]) -> int:
-    total = 0
+def prune_table(table: str, *, now: datetime, dry_run: bool = False) -> int:
+    """Delete what has had its time of one of the TERMS, in chunks so that no lock lasts; how many rows."""
+    term = TERMS[table]
+    parameters, total = (term.before(now),), 0
     with connection.cursor() as cursor:
+        if dry_run:
+            cursor.execute(term.count(table), parameters)
+            return int(cursor.fetchone()[0])
         while True:
-            cursor.execute(statement, parameters)
-            deleted = int(cursor.rowcount)
-            total += deleted
-            if deleted < CHUNK_ROWS:
+            cursor.execute(term.delete(table), parameters)
+            total += int(cursor.rowcount)
+            if cursor.rowcount < CHUNK_ROWS:
                 return total

@@ -3,15 +3,13 @@
 from celery import shared_task
 
 from zinzino import clock
-from zinzino.api.idempotency import KEPT
-from zinzino.models import RememberedOutcome
+from zinzino.api import idempotency
 from zinzino.redis_client import client
 
 HEARTBEAT_KEY = "beat:at_ms"
 HEARTBEAT_EVERY_S = 10
 # The key outlives an outage long enough to tell how long it has lasted.
 HEARTBEAT_KEPT_S = 24 * 3600
-CHUNK_ROWS = 1_000
 
 
 @shared_task(ignore_result=True, expires=HEARTBEAT_EVERY_S)
@@ -22,10 +20,4 @@ def heartbeat() -> None:
 
 @shared_task(ignore_result=True)
 def prune() -> int:
-    """Deletes outcomes that no retry can ask for any more, in chunks so that no lock lasts. Their number."""
-    old = RememberedOutcome.objects.filter(created_at__lt=clock.now() - KEPT)
-    total = 0
-    while ids := list(old.values_list("pk", flat=True)[:CHUNK_ROWS]):
-        deleted, _ = RememberedOutcome.objects.filter(pk__in=ids).delete()
-        total += deleted
-    return total
+    return idempotency.prune(now=clock.now())

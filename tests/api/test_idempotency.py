@@ -166,7 +166,7 @@ def test_a_key_is_free_again_after_a_day(caller: Caller, name: str) -> None:
 
 
 def test_prune_deletes_the_old_ones_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zinzino.tasks.CHUNK_ROWS", 2)
+    monkeypatch.setattr("zinzino.api.idempotency.CHUNK_ROWS", 2)
     old, young = clock.now() - timedelta(hours=24, minutes=1), clock.now() - timedelta(hours=23)
     RememberedOutcome.objects.bulk_create(
         RememberedOutcome(scope="a", key=uuid4(), request_hash="", created_at=at) for at in [old] * 5 + [young]

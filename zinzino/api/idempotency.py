@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -28,6 +28,7 @@ from zinzino.api.renderers import Message, dumps
 from zinzino.models import RememberedOutcome
 
 KEPT = timedelta(hours=24)
+CHUNK_ROWS = 1_000
 
 H = TypeVar("H", bound=Callable[..., Response])
 # Makes the answer anew for the object that the first request made: (view, request, its id).
@@ -121,3 +122,14 @@ def remember(outcome: RememberedOutcome, response: Response) -> None:
 def recalled(outcome: RememberedOutcome) -> Any:
     kept = cast("dict[str, Any]", outcome.data)
     return Message(kept["message"]) if "message" in kept else kept["data"]
+
+
+def prune(*, now: datetime, dry_run: bool = False) -> int:
+    """Delete outcomes that no retry can ask for any more, in chunks so that no lock lasts; how many."""
+    old = RememberedOutcome.objects.filter(created_at__lt=now - KEPT)
+    if dry_run:
+        return old.count()
+    total = 0
+    while ids := list(old.values_list("pk", flat=True)[:CHUNK_ROWS]):
+        total += RememberedOutcome.objects.filter(pk__in=ids).delete()[0]
+    return total
