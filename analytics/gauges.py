@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from accounts import mails
 from notifications import outbox
-from zinzino import clock
+from zinzino import backups, clock
 from zinzino.api.health import beat_age_s
 
 log = structlog.get_logger(__name__)
@@ -33,7 +33,11 @@ SELECT json_build_object(
                              WHERE status = 'authorized' AND expires_at <= %(now)s),
     'summed_days_ago', (SELECT %(now)s::date - max(day) FROM fleet_days),
     'safety_stops', (SELECT count(*) FROM safety_stops
-                      WHERE lifted_at IS NULL AND (until IS NULL OR until > %(now)s)))::text"""
+                      WHERE lifted_at IS NULL AND (until IS NULL OR until > %(now)s)),
+    'connections', (SELECT json_object_agg(state, n) FROM (
+        SELECT coalesce(state, 'unknown') AS state, count(*) AS n FROM pg_stat_activity
+         WHERE backend_type = 'client backend' GROUP BY 1) AS used),
+    'most_connections', current_setting('max_connections')::int)::text"""
 OUTBOXES = {"mail": mails.due_since, "push": outbox.due_since}
 REPLICA_LAG = """
 SELECT CASE WHEN pg_is_in_recovery() THEN extract(epoch FROM now() - pg_last_xact_replay_timestamp()) ELSE 0 END"""
@@ -83,10 +87,21 @@ def gauges(*, now: datetime) -> Iterator[Metric]:
         ("reminders_late_seconds", "For how long the oldest reminder has been due.", facts["reminders_late_s"]),
         ("dispenses_overdue_seconds", "Since when a dose should have been settled.", facts["dispenses_overdue_s"]),
         ("safety_stops", "Orders that stop dispensing.", facts["safety_stops"]),
+        ("database_connections_most", "What the server allows.", facts["most_connections"]),
         ("fleet_summed_days_ago", "How old the newest sums of the fleet are; 2 is new.", facts["summed_days_ago"]),
         ("analytics_lag_seconds", "How far the replica of analytics is behind.", replica_lag_s()),
     ):
         yield GaugeMetricFamily(f"zinzino_{name}", said, value=float(value or 0))
+    used = GaugeMetricFamily(
+        "zinzino_database_connections", "Connections to the database server, by state.", labels=("state",)
+    )
+    for state, count in facts["connections"].items():
+        used.add_metric((state,), count)
+    yield used
+    backups_age = GaugeMetricFamily("zinzino_backup_age_seconds", "Since the last good one.", labels=("act",))
+    for act, age in backups.ages_s(now=now).items():
+        backups_age.add_metric((act,), age)
+    yield backups_age
     if (age := beat_age_s()) is not None:
         yield GaugeMetricFamily("zinzino_beat_age_seconds", "Since the last heartbeat of the jobs.", value=age)
 

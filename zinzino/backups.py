@@ -10,20 +10,24 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from django.conf import settings
 from django.db import connection, connections
 from psycopg.conninfo import make_conninfo
+from redis.exceptions import RedisError
 
 from zinzino import clock
 from zinzino.embedded.layout import EmbeddedError
 from zinzino.embedded.postgres import binaries
+from zinzino.redis_client import client
 
 # What of a connection's options pg_dump and pg_restore must know, too.
 PASSED_ON = ("sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout")
 CHUNK_BYTES = 1 << 20
+# When the last one of each went well: for Prometheus, so that it may be lost with Valkey.
+ACTS = ("backup_db", "restore_check")
 
 
 class BackupFailed(Exception):
@@ -98,6 +102,21 @@ def prune(folder: Path, *, keep: int, dry_run: bool = False) -> list[Backup]:
         backup.dump.unlink()
         backup.page.unlink()
     return old
+
+
+def remember(act: str, *, now: datetime) -> None:
+    """That one of the ACTS went well. A Valkey that is away is no reason for it to fail."""
+    with suppress(RedisError):
+        client().set(f"done:{act}:at_ms", clock.epoch_ms(now))
+
+
+def ages_s(*, now: datetime) -> dict[str, float]:
+    """Since the last good one of each act; without those that nobody knows of."""
+    try:
+        found = cast("list[bytes | None]", client().mget([f"done:{act}:at_ms" for act in ACTS]))
+    except RedisError:
+        return {}
+    return {act: clock.epoch_ms(now) / 1000 - int(at) / 1000 for act, at in zip(ACTS, found, strict=True) if at}
 
 
 def restore(backup: Backup, *, jobs: int) -> None:

@@ -1,10 +1,11 @@
 """Celery: the jobs behind the API. Tasks live in each app's `tasks.py`."""
 
 import os
+import time
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init, worker_init
+from celery.signals import beat_init, celeryd_init, task_postrun, task_prerun, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zinzino.settings")
 
@@ -26,3 +27,20 @@ def tell_metrics(**_kwargs: Any) -> None:
     from zinzino import metrics
 
     metrics.listen()
+
+
+_begun: dict[str, float] = {}
+
+
+@task_prerun.connect
+def begin(task_id: str, **_kwargs: Any) -> None:
+    _begun[task_id] = time.perf_counter()
+
+
+@task_postrun.connect
+def count(task_id: str, task: Any, state: str | None, **_kwargs: Any) -> None:
+    """What a time limit cuts off is not heard of here: its process is killed."""
+    from zinzino import metrics
+
+    ended = time.perf_counter()
+    metrics.JOBS.labels(task.name, (state or "unknown").lower()).observe(ended - _begun.pop(task_id, ended))

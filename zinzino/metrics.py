@@ -12,7 +12,7 @@ from contextlib import suppress
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-FOLDER = settings.DATA_DIR / "run" / "metrics"
+FOLDER = settings.METRICS_DIR
 IS_SHARED = bool(settings.METRICS_TOKEN or settings.METRICS_PORT)
 if IS_SHARED:
     FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -85,6 +85,13 @@ BRIDGE_WAITING = Gauge(
 )
 PUSHES = Counter(
     "zinzino_pushes", "What became of pushes, one count an attempt.", ("status", "reason"), registry=COUNTED
+)
+JOBS = Histogram(
+    "zinzino_job_seconds",
+    "How long jobs took, by name and by how they ended.",
+    ("job", "outcome"),
+    buckets=(0.01, 0.05, 0.25, 1, 5, 15, 60, 120),
+    registry=COUNTED,
 )
 REFRESH_REUSE = Counter(
     "zinzino_refresh_reuse", "Sessions that ended because a spent refresh token came back.", registry=COUNTED

@@ -364,6 +364,8 @@ if PRODUCTION and METRICS_TOKEN and weak(METRICS_TOKEN):
 # Where workers and bridges that run apart from the REST processes tell theirs; without it nowhere.
 METRICS_PORT = env.number("METRICS_PORT", 0, least=0, most=65_535)
 METRICS_HOST = env.str("METRICS_HOST", default="127.0.0.1")
+# Counters are files with the numbers of processes in their names: containers must not share the folder.
+METRICS_DIR = Path(env.str("METRICS_DIR", default=str(DATA_DIR / "run" / "metrics")))
 
 # -------------------------------------------------------------------------------------------- API
 RATE_LIMITS = {

@@ -7,9 +7,11 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from django.db import DatabaseError
+import redis
+from django.db import DatabaseError, connection
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -20,7 +22,8 @@ from telemetry import safety
 from telemetry.models import SafetyStop
 from tests.clients import Api, Phone, Unit
 from tests.make import Statements
-from zinzino import clock
+from zinzino import backups, clock
+from zinzino.tasks import heartbeat
 
 TOKEN = "scrape-0123456789-abcdefghij-KLMNOP"
 
@@ -127,6 +130,35 @@ def test_gauges_of_the_whole_product(kitchen: Unit, statements: Statements) -> N
     assert found["zinzino_safety_stops[]"] == 1
     assert 90 <= found["zinzino_reminders_late_seconds[]"] < 190
     assert 200 <= found["zinzino_outbox_lag_seconds['mail']"] < 300
+
+
+def test_connections_by_state(db: None) -> None:
+    found = scrape()
+    assert found["zinzino_database_connections['active']"] >= 1
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW max_connections")
+        assert found["zinzino_database_connections_most[]"] == int(cursor.fetchone()[0])
+
+
+def test_since_when_there_was_no_good_backup(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not any(each.startswith("zinzino_backup_age_seconds") for each in scrape())
+    gauges._kept = (-gauges.KEPT_S, [])
+    backups.remember("backup_db", now=clock.now() - timedelta(hours=5))
+    found = scrape()
+    assert 5 * 3600 <= found["zinzino_backup_age_seconds['backup_db']"] < 5 * 3600 + 60
+    assert "zinzino_backup_age_seconds['restore_check']" not in found
+    away = redis.Redis(host="127.0.0.1", port=9)
+    monkeypatch.setattr(backups, "client", lambda: away)
+    backups.remember("restore_check", now=clock.now())
+    assert backups.ages_s(now=clock.now()) == {}
+
+
+@pytest.mark.parametrize(("away", "outcome"), [(False, "success"), (True, "failure")])
+def test_jobs_by_how_they_ended(monkeypatch: pytest.MonkeyPatch, away: bool, outcome: str, db: None) -> None:
+    before = scrape()
+    monkeypatch.setattr("zinzino.tasks.client", Mock(side_effect=redis.ConnectionError if away else None))
+    heartbeat.apply()
+    assert grown(before, f"zinzino_job_seconds_count['{outcome}', 'zinzino.tasks.heartbeat']") == 1
 
 
 def test_without_a_database_the_counters_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

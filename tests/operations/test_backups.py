@@ -13,7 +13,7 @@ from django.db import connection
 from accounts.models import User
 from telemetry.models import Dispense
 from tests.clients import Phone, Unit
-from zinzino import backups
+from zinzino import backups, clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,6 +46,7 @@ def test_a_backup_restores_and_proves_itself(alice: Phone, kitchen: Unit, tmp_pa
     User.objects.filter(pk=alice.user.pk).update(full_name="After the backup")
     proved = said("restore_check", "--folder", tmp_path)
     assert proved["taken_at"] == made["taken_at"]
+    assert set(backups.ages_s(now=clock.now())) == {"backup_db", "restore_check"}
     assert (proved["rows"]["users"], proved["rows"]["devices"]) == (1, 1)
     assert User.objects.get().full_name == "After the backup"
 
@@ -57,6 +58,7 @@ def test_a_backup_whose_tables_contradict_each_other_is_refused(kitchen: Unit, t
     said("backup_db", "--folder", tmp_path)
     with pytest.raises(CommandError, match="The change log differs from the tables"):
         said("restore_check", "--folder", tmp_path)
+    assert set(backups.ages_s(now=clock.now())) == {"backup_db"}
 
 
 def test_a_dump_that_is_not_what_was_written_is_refused(alice: Phone, tmp_path: Path) -> None:

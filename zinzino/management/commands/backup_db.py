@@ -34,6 +34,7 @@ class Command(OperatorCommand):
         try:
             if not options["dry_run"]:
                 backup = backups.back_up(folder, now=clock.now())
+                backups.remember("backup_db", now=clock.now())
                 facts |= {"file": str(backup.dump), **backup.facts()}
             old = backups.prune(folder, keep=keep, dry_run=options["dry_run"]) if keep else []
         except backups.BackupFailed as error:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 
-from zinzino import backups, migrating
+from zinzino import backups, clock, migrating
 from zinzino.operators import OperatorCommand
 from zinzino.servers import attach
 
@@ -51,6 +51,7 @@ class Command(OperatorCommand):
             else:
                 for name, *words in PROOFS:
                     call_command(name, *words, stdout=io.StringIO())
+                backups.remember("restore_check", now=clock.now())
             tables = [model for model in apps.get_models() if model._meta.managed]
             facts["rows"] = {model._meta.db_table: model._default_manager.count() for model in tables}
         return facts
