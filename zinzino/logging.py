@@ -35,15 +35,18 @@ def configure(config: Mapping[str, Any]) -> None:
         "foreign_pre_chain": common(),
         "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, scrub, rendered()],
     }
+    handlers: dict[str, Any] = {
+        "out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "lines"}
+    }
+    if settings.SENTRY_DSN:
+        handlers["sentry"] = {"class": "zinzino.crash_reports.CrashReports", "level": "ERROR"}
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"lines": lines},
-            "handlers": {
-                "out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "lines"}
-            },
-            "root": {"handlers": ["out"], "level": config["level"]},
+            "handlers": handlers,
+            "root": {"handlers": list(handlers), "level": config["level"]},
             "loggers": {
                 # Django's own handlers would say everything twice; refusals stand in the request line.
                 "django": {"handlers": [], "propagate": True, "level": "INFO"},

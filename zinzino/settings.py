@@ -356,7 +356,10 @@ PUSH_CONSOLE = not PRODUCTION
 REMINDER_SPREAD_S = env.number("REMINDER_SPREAD_S", 240, least=0, most=900)
 PUSH_LEDGER_DAYS = env.number("PUSH_LEDGER_DAYS", 30, least=1, most=365)
 
-# ---------------------------------------------------------------------------------------- metrics
+# ------------------------------------------------------------------------------- crash reports, metrics
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+if PRODUCTION and SENTRY_DSN and not SENTRY_DSN.startswith("https://"):
+    raise refused("SENTRY_DSN", "must be https in production")
 # What Prometheus sends as a bearer token; without it /metrics is an unknown address.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 if PRODUCTION and METRICS_TOKEN and weak(METRICS_TOKEN):
