@@ -25,6 +25,8 @@ class ApiViewSet(ViewSet):
     """
 
     validation_status = 422
+    # DRF's OPTIONS would tell docstrings to strangers; what a browser asks before a request is answered by CORS.
+    http_method_names = ("get", "head", "post", "put", "patch", "delete")
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
