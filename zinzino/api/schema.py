@@ -181,7 +181,8 @@ class OperationSchema(AutoSchema):
     def _failures(self) -> Iterator[int]:
         """The refusals that can meet this operation, whether its author thought of them or not."""
         yield from self.said.errors
-        yield from (500, 503) if self.section in UNCOUNTED else (429, 500, 503)
+        # 400: an address that nobody can read may be anybody's.
+        yield from (400, 500, 503) if self.section in UNCOUNTED else (400, 429, 500, 503)
         if self.said.auth != "none":
             yield from (401, 403)
         if self.said.auth != "device" and not upgrade.is_open(self.path.removeprefix("/v1"), self.method):
@@ -189,7 +190,7 @@ class OperationSchema(AutoSchema):
         if "{" in self.path:
             yield 404
         if self.has_body:
-            yield from (400, 413, 415)
+            yield from (413, 415)
         if self.has_body or self.said.query:
             yield getattr(self.view, "validation_status", 422)
         if getattr(self.handler, "idempotent", False):
