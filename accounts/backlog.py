@@ -15,10 +15,11 @@ def standing(*, since: datetime) -> list[dict[str, Any]]:
     waiting = Mail.objects.filter(status=Mail.Status.PENDING)
     failed = Mail.objects.filter(status=Mail.Status.FAILED, created_at__gte=since)
     by_reason = {"reason": F("last_error"), "count": Count("pk"), "oldest_at": Min("created_at")}
-    return [
+    heaps: list[Any] = [
         *waiting.values("status").annotate(**by_reason, due_at=Min("next_attempt_at")),
         *failed.values("status").annotate(**by_reason),
     ]
+    return heaps
 
 
 def retry(*, since: datetime, until: datetime, now: datetime, dry_run: bool) -> dict[str, int]:

@@ -99,8 +99,8 @@ def gauges(*, now: datetime) -> Iterator[Metric]:
         used.add_metric((state,), count)
     yield used
     backups_age = GaugeMetricFamily("zinzino_backup_age_seconds", "Since the last good one.", labels=("act",))
-    for act, age in backups.ages_s(now=now).items():
-        backups_age.add_metric((act,), age)
+    for act, seconds in backups.ages_s(now=now).items():
+        backups_age.add_metric((act,), seconds)
     yield backups_age
     if (age := beat_age_s()) is not None:
         yield GaugeMetricFamily("zinzino_beat_age_seconds", "Since the last heartbeat of the jobs.", value=age)

@@ -23,10 +23,11 @@ def standing(*, since: datetime) -> list[dict[str, Any]]:
     waiting = PushDelivery.objects.filter(status__in=WAITING)
     over = PushDelivery.objects.filter(pk__gte=least_uuid7(since), status__in=(Status.FAILED, Status.EXPIRED))
     heap = {"count": Count("pk"), "oldest_at": Min("created_at")}
-    return [
+    heaps: list[Any] = [
         *waiting.values("status", "reason").annotate(**heap, due_at=Min("next_attempt_at")),
         *over.values("status", "reason").annotate(**heap),
     ]
+    return heaps
 
 
 def retry(*, since: datetime, until: datetime, now: datetime, dry_run: bool) -> dict[str, int]:

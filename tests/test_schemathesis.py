@@ -33,7 +33,7 @@ AT_THE_DOOR = {"not_owner", "wrong_credential_kind", "account_inactive"}
 
 @cache
 def operations() -> list[Any]:
-    schema = schemathesis.openapi.from_dict(described())
+    schema: Any = schemathesis.openapi.from_dict(described())
     schema.app = get_wsgi_application()
     return [found.ok() for found in schema.get_all_operations()]
 
@@ -78,7 +78,7 @@ def tried(operation: Any, mode: GenerationMode, token: str, ids: dict[str, str],
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def sent(case: Case) -> None:
+    def sent(case: Case[Any]) -> None:
         case.path_parameters = {**(case.path_parameters or {}), **ids}
         with taken_back():
             answer = case.call(headers={"Authorization": f"Bearer {token}"} if token else {})

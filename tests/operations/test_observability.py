@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-import jsonschema
 import promql_parser
 import pytest
 import yaml
 from django.urls import URLPattern, URLResolver, get_resolver
+from jsonschema import Draft202012Validator
+from prometheus_client import Counter, Gauge, Histogram
 from promql_parser import AggregateExpr, BinaryExpr, Call, Expr, MatchOp, VectorSelector
 
 from analytics import gauges
@@ -19,8 +20,8 @@ from telemetry.reasons import REASONS
 from tests.operations.test_deploy import COMPOSE
 from tests.test_settings import ROOT
 from zinzino import backups, clock, metrics
-from zinzino.api.health import HEARTBEAT_KEY
 from zinzino.redis_client import client
+from zinzino.tasks import HEARTBEAT_KEY
 
 FOLDER = ROOT / "deploy" / "observability"
 RULES = yaml.safe_load((FOLDER / "rules.yml").read_text())
@@ -64,7 +65,7 @@ def series() -> dict[str, set[str]]:
     """Every name that Prometheus can be asked for, with its labels."""
     known: dict[str, set[str]] = {}
     for each in vars(metrics).values():
-        if isinstance(each, (metrics.Counter, metrics.Gauge, metrics.Histogram)):
+        if isinstance(each, (Counter, Gauge, Histogram)):
             ends = {"counter": ("_total",), "gauge": ("",), "histogram": ("_count", "_sum", "_bucket")}[each._type]
             known |= {each._name + end: set(each._labelnames) for end in ends}
             known |= {f"{each._name}_bucket": {*each._labelnames, "le"}} if "_bucket" in ends else {}
@@ -198,7 +199,7 @@ def test_an_alert_asks_for_what_there_is(db: None, alert: str) -> None:
 @pytest.mark.parametrize("alert", ALERTS)
 def test_an_alert_has_the_form_of_one_and_fires_on_a_condition(alert: str) -> None:
     rule = ALERTS[alert]
-    jsonschema.validate(rule, FORM)
+    Draft202012Validator(FORM).validate(rule)
     tree = promql_parser.parse(rule["expr"])
     assert isinstance(tree, BinaryExpr) or (isinstance(tree, Call) and tree.func.name.startswith("absent"))
     kept = {

@@ -15,7 +15,6 @@ from pytest_django import Settings
 from accounts import mails
 from accounts.models import Mail
 from notifications import outbox, phones
-from notifications.management.commands import send_test_push
 from notifications.models import NotificationType, PushDelivery, PushRoute, PushToken
 from notifications.telling import Telling, tell_all
 from tests.clients import Phone
@@ -172,7 +171,8 @@ def test_what_a_worker_sends_at_this_moment_is_left_to_it(alice: Phone, phone: P
     outbox.claim(now=clock.now()), mails.claimed(now=clock.now())
     facts = said("outbox", "--retry", "--drain")
     assert {name: count for name, count in facts.items() if count} == {}
-    push.refresh_from_db(), letter.refresh_from_db()
+    push.refresh_from_db()
+    letter.refresh_from_db()
     assert (push.status, letter.attempts, mail.outbox) == ("sending", 1, [])
 
 
@@ -268,5 +268,5 @@ def test_beside_a_worker_it_waits_for_what_the_worker_does(
         )
         return 0
 
-    monkeypatch.setattr(send_test_push.outbox, "drain", drain)
+    monkeypatch.setattr("notifications.outbox.drain", drain)
     assert [each["status"] for each in said("send_test_push", "alice@example.com")["phones"]] == ["sent"]

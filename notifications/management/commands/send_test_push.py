@@ -63,7 +63,7 @@ def is_open(each: PushDelivery) -> bool:
 
 def became(each: PushDelivery) -> dict[str, str]:
     """A phone, and what became of its notification, in words of the ledger."""
-    phone = PushToken.objects.get(pk=each.phone_id)
+    phone = PushToken.objects.get(deliveries=each)
     return {**named(phone), "status": each.status, "reason": each.reason, "detail": each.detail}
 
 
