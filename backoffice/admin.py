@@ -31,13 +31,28 @@ class AuditEntryAdmin(BackOfficeAdmin):
 
     @admin.display(description=gettext_lazy("about"))
     def about(self, entry: AuditEntry) -> str:
-        return words.said(entry.object_type)
+        return words.thing(entry.object_type)
 
     def found(self, term: str) -> dict[str, Any]:
         return {"object_type__in": KINDS, "object_id": term}
 
 
-KINDS = ("customer", "device", "staff", "unit", "safety_stop", "supplement_profile", "user", "mail")
+KINDS = (
+    "customer",
+    "device",
+    "staff",
+    "unit",
+    "safety_stop",
+    "supplement_profile",
+    "firmware_release",
+    "firmware_rollout",
+    # Rows of lists that name people.
+    "user",
+    "mail",
+    "notification",
+    "pushdelivery",
+    "staffmember",
+)
 
 
 @admin.register(StaffMember)

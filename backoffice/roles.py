@@ -45,6 +45,7 @@ OPS = DESK | {
     "devices.view_manufacturedunit",
     "devices.view_supplementprofile",
     "devices.view_firmwarerelease",
+    "devices.change_firmwarerelease",
     "devices.view_firmwarerollout",
     "devices.change_firmwarerollout",
     "notifications.view_pushroute",

@@ -44,6 +44,12 @@ def said(value: str | Promise | None) -> str:
     return gettext(text.replace("_", " ").title() if text.islower() else text)
 
 
+def thing(kind: str) -> str:
+    """What a line of the audit log is about: one of its own kinds, or the name of a model as Django writes it."""
+    of_models = {name.lower(): one for (_label, name), (one, _many) in MODELS.items()}
+    return str(of_models[kind]) if kind in of_models else said(kind)
+
+
 def of_templates() -> dict[str, str]:
     """What our templates say beside what stands in a sheet."""
     return {

@@ -1,18 +1,21 @@
 """The back office's pages of firmware: releases, and rollouts with their progress and who may act on them."""
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from devices.firmware import progress, rollouts
+from devices.firmware import progress, releases, rollouts
 from devices.firmware.models import FirmwareRelease, FirmwareRollout
 from zinzino import audit, clock
 from zinzino.admin import BackOfficeAdmin, actor
@@ -39,18 +42,85 @@ EVENTS_SHOWN = 50
 
 class ReasonForm(forms.Form):
     reason = forms.CharField(
-        label=gettext_lazy("Reason"), max_length=500, widget=forms.Textarea(attrs={"rows": 2, "autofocus": True})
+        label=gettext_lazy("Reason"),
+        max_length=500,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2, "autofocus": True}),
     )
+
+
+class BlockForm(ReasonForm):
+    """Nothing takes a block back, so that the version has to be typed."""
+
+    def __init__(self, *args: Any, version: str, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.version = version
+        label = _("Type the version, %(version)s, to confirm") % {"version": version}
+        self.fields["version"] = forms.CharField(label=label, max_length=50, widget=UnfoldAdminTextInputWidget())
+
+    def clean_version(self) -> str:
+        if self.cleaned_data["version"] != self.version:
+            raise forms.ValidationError(_("This is not the version that the page is about."))
+        return self.version
 
 
 @admin.register(FirmwareRelease)
 class FirmwareReleaseAdmin(BackOfficeAdmin):
-    """What was signed and published; `manage.py firmware_publish` and `firmware_block` change it."""
+    """What was signed and published (`manage.py firmware_publish`), and blocking it."""
 
     list_display = ("version", "hardware", "counter", "status", "size", "key_id", "published_at", "blocked_at")
     list_filter = ("status",)
     exclude = ("file",)
     ordering = ("-id",)
+    change_form_outer_before_template: Any = "devices/release_acts.html"
+
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("devices.change_firmwarerelease"))
+
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view(self.block_view)
+        block = path("<uuid:release_id>/block/", page, name="devices_firmwarerelease_block")
+        urls: list[URLPattern] = super().get_urls()
+        return [block, *urls]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        release: Any = self.get_object(request, object_id)
+        may = release and release.status != releases.Status.BLOCKED and self.has_act_permission(request)
+        page = reverse("admin:devices_firmwarerelease_block", args=[release.pk]) if may else ""
+        said = {"block_page": page, "block": _("Block this release")}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **said})
+
+    def block_view(self, request: HttpRequest, release_id: UUID) -> HttpResponse:
+        """Says what a block means, and does it with a reason and the version typed."""
+        if not self.has_act_permission(request):
+            raise PermissionDenied
+        release = get_object_or_404(FirmwareRelease, pk=release_id)
+        form = BlockForm(request.POST or None, version=release.version)
+        back = reverse("admin:devices_firmwarerelease_change", args=[release.pk])
+        if request.method == "POST" and form.is_valid():
+            self.block(request, release, form.cleaned_data["reason"])
+            return HttpResponseRedirect(back)
+        act = _("Block this release")
+        return asked(
+            request, form, title=f"{act}: {release}", means=what_a_block_means(release), act=act, back=back
+        )
+
+    def block(self, request: HttpRequest, release: FirmwareRelease, reason: str) -> None:
+        """The block and its line in the audit log, unless somebody was faster: theirs is the reason that stays."""
+        now = clock.now()
+        try:
+            with transaction.atomic():
+                halted = rollouts.block(release.pk, reason=reason, by=str(request.user), now=now)
+                release.refresh_from_db()
+                if release.blocked_at != now:
+                    raise rollouts.RolloutRefused(_("%(release)s is blocked already.") % {"release": release})
+                about = audit.Thing("firmware_release", str(release.pk))
+                after = {"release": str(release), "halted": [str(each.pk) for each in halted]}
+                audit.record(actor(request), "block", about, reason=reason, after=after)
+            self.message_user(request, _("Done."), messages.SUCCESS)
+        except rollouts.RolloutRefused as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
 
 
 @admin.register(FirmwareRollout)
@@ -92,10 +162,9 @@ class FirmwareRolloutAdmin(BackOfficeAdmin):
         if request.method == "POST" and form.is_valid():
             self.carry_out(request, rollout, what, form.cleaned_data["reason"])
             return HttpResponseRedirect(reverse("admin:devices_firmwarerollout_change", args=[rollout.pk]))
-        said = {"title": f"{ACTS[what]}: {rollout.release}", "means": MEANS[what], "form": form, "act": ACTS[what]}
         back = reverse("admin:devices_firmwarerollout_change", args=[rollout.pk])
-        context = {**self.admin_site.each_context(request), **said, "back": back, "cancel": _("Back")}
-        return TemplateResponse(request, "devices/rollout_act.html", context)
+        title = f"{ACTS[what]}: {rollout.release}"
+        return asked(request, form, title=title, means=MEANS[what], act=ACTS[what], back=back)
 
     def carry_out(self, request: HttpRequest, rollout: FirmwareRollout, what: str, reason: str) -> None:
         said: dict[str, Any] = {"by": str(request.user), "reason": reason, "now": clock.now()}
@@ -109,6 +178,23 @@ class FirmwareRolloutAdmin(BackOfficeAdmin):
             self.message_user(request, _("Done."), messages.SUCCESS)
         except rollouts.RolloutRefused as refusal:
             self.message_user(request, str(refusal), messages.ERROR)
+
+
+def asked(
+    request: HttpRequest, form: ReasonForm, *, title: str, means: Any, act: Any, back: str
+) -> TemplateResponse:
+    """The page between a button and what it does."""
+    said = {"title": title, "means": means, "form": form, "act": act, "back": back, "cancel": _("Back")}
+    return TemplateResponse(request, "devices/firmware_act.html", {**admin.site.each_context(request), **said})
+
+
+def what_a_block_means(release: FirmwareRelease) -> str:
+    """With how many units it comes too late for."""
+    return _(
+        "At once nobody is offered %(release)s or begins to install it, and its rollout halts. Nothing takes this "
+        "back: a corrected image has to be signed and published. Units that run it already (%(units)s) go on; a "
+        "safety stop keeps those from pouring, a rollout of a later image brings them away from it."
+    ) % {"release": release, "units": progress.running(release)}
 
 
 def sheet(rollout: FirmwareRollout, *, may_act: bool) -> dict[str, Any]:

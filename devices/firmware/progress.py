@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import Count, Q
 
-from devices.firmware.models import FirmwareJob, FirmwareRollout
+from devices.firmware.models import FirmwareJob, FirmwareRelease, FirmwareRollout
 from devices.models import Device
 from zinzino import clock
 
@@ -44,6 +44,11 @@ def of(rollout: FirmwareRollout) -> Progress:
         units=Count("pk"), updated=Count("pk", filter=Q(firmware_version=rollout.release.version))
     )
     return Progress(counted["units"], counted["updated"], {str(state): n for state, n in jobs})
+
+
+def running(release: FirmwareRelease) -> int:
+    """How many units run it; one walk over the devices."""
+    return Device.objects.filter(hardware_rev=release.hardware, firmware_version=release.version).count()
 
 
 def described(rollout: FirmwareRollout) -> dict[str, Any]:

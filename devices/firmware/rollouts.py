@@ -87,7 +87,8 @@ def act(rollout_id: UUID, what: str, *, reason: str, by: str, now: datetime) -> 
     if rollout.status not in possible_from:
         raise RolloutRefused(f"It is {rollout.status}; {what} is possible when it is {', '.join(possible_from)}.")
     if target == Status.RUNNING:
-        require_published(rollout.release)
+        # Not as it was joined to the row that we may have waited for.
+        require_published(FirmwareRelease.objects.get(pk=rollout.release_id))
     if what == "start" or rollout.status == Status.HALTED:
         begin_stage(rollout, rollout.stage, now=now)
     rollout.status, rollout.reason = target, reason
@@ -118,11 +119,12 @@ def begin_stage(rollout: FirmwareRollout, stage: int, *, now: datetime) -> None:
 
 @transaction.atomic
 def block(release_id: UUID, *, reason: str, by: str, now: datetime) -> list[FirmwareRollout]:
-    """Block a release and halt its rollouts; these."""
+    """Block a release and halt its rollouts; these. Also those that are not open are locked: one of them may be
+    about to start."""
     if not reason.strip():
         raise RolloutRefused("Say why: whoever looks at it next will want to know.")
-    open_ones = FirmwareRollout.objects.select_for_update().filter(release_id=release_id, status__in=OPEN)
-    held = list(open_ones.order_by("pk"))
+    rows = FirmwareRollout.objects.select_for_update().filter(release_id=release_id).order_by("pk")
+    held = [rollout for rollout in rows if rollout.status in OPEN]
     releases.block(release_id, reason=reason.strip()[:500], by=by, now=now)
     for rollout in held:
         halt(rollout, "The release was blocked.", by=by, now=now)

@@ -12,10 +12,12 @@ from django.urls import reverse
 
 from accounts.models import User
 from backoffice import actions, customers, roles, urls
+from devices.firmware.models import FirmwareRelease
 from devices.models import Device, ManufacturedUnit
 from telemetry.models import ActivityLog
 from tests.admin.desk import Staff, body, member, signed_in
 from tests.clients import Phone, Unit
+from tests.firmware.conftest import engineer, release  # noqa: F401  (fixtures)
 from zinzino import clock
 from zinzino.admin import BackOfficeAdmin
 from zinzino.models import AuditEntry
@@ -67,6 +69,9 @@ def doors() -> Iterator[Door]:
         yield Door(f"list of {name}", reverse(f"admin:{label}_{name}_changelist"), (view,))
         export = reverse("admin:export", args=[label, name])
         yield Door(f"export of {name}", export, (view, "backoffice.export", *personal), "POST")
+    block = "/admin/devices/firmwarerelease/{release}/block/"
+    for method in ("GET", "POST"):
+        yield Door("block of a release", block, ("devices.change_firmwarerelease",), method)
     yield Door("new safety stop", "/admin/telemetry/safetystop/add/", ("telemetry.add_safetystop",))
     yield Door("profile", "/admin/devices/supplementprofile/fish_oil/change/", ("devices.view_supplementprofile",))
     yield Door(
@@ -83,7 +88,12 @@ DOORS = list(doors())
 
 
 @pytest.fixture
-def things(alice: Phone, kitchen: Unit, profiles: None) -> dict[str, str]:
+def things(
+    alice: Phone,
+    kitchen: Unit,
+    profiles: None,
+    release: FirmwareRelease,  # noqa: F811
+) -> dict[str, str]:
     kitchen.cup(True)
     line = ActivityLog.objects.get(action="dose_dispensed")
     ActivityLog.objects.filter(pk=line.pk).update(confirmation="none")
@@ -94,6 +104,7 @@ def things(alice: Phone, kitchen: Unit, profiles: None) -> dict[str, str]:
         "colleague": str(member(None).pk),
         "revoke_session": str(alice.user.sessions.first().pk),  # type: ignore[union-attr]
         "correct_dose": str(line.pk),
+        "release": str(release.pk),
         **dict.fromkeys(("revoke_sessions", "unlock_login", "resend_verification", "send_test_push"), ""),
     }
 

@@ -1,5 +1,8 @@
 """No page of the back office is half translated: names of tables, columns and values have their Turkish."""
 
+import ast
+from collections.abc import Iterator
+
 import pytest
 from babel.messages.pofile import read_po
 from django.contrib import admin
@@ -7,13 +10,15 @@ from django.contrib.admin.utils import label_for_field
 from django.db.models import Model
 from django.utils.translation import override
 
-from backoffice import words
+from backoffice import actions, words
+from backoffice.admin import KINDS
 from backoffice.vocabulary import MODELS
+from devices.firmware.admin import ACTS
 from telemetry import reasons
 from telemetry.models import Decision
 from tests.admin.desk import Staff, body, signed_in
 from tests.clients import Phone, Unit
-from tests.test_translations import TURKISH, complete, singular
+from tests.test_translations import APPS, ROOT, TURKISH, complete, singular
 
 REGISTERED = [model for model in admin.site._registry if model._meta.app_label != "auth"]
 
@@ -37,6 +42,32 @@ def test_every_column_and_value_of_a_list_has_its_turkish(model: type[Model], tr
                 said |= {str(text) for _value, text in field.choices or ()}
     own_words = {"ID", "ml", "IU", "last login", "superuser status", "password"}
     assert said - translated - own_words == set()
+
+
+def written_down() -> Iterator[tuple[str, list[ast.expr]]]:
+    """`record` and `Thing`, with what the code gives them."""
+    for app in APPS:
+        for file in (ROOT / app).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in ("audit.record", "audit.Thing"):
+                    yield ast.unparse(node.func), node.args
+
+
+def test_what_the_audit_log_says_has_its_turkish_and_is_found(translated: set[str]) -> None:
+    calls = list(written_down())
+    done = {args[1].value for name, args in calls if name == "audit.record" and isinstance(args[1], ast.Constant)}
+    about = {
+        (args[0].value, len(args))
+        for name, args in calls
+        if name == "audit.Thing" and isinstance(args[0], ast.Constant)
+    }
+    assert ("signed_in" in done, ("staff", 2) in about) == (True, True), "nothing was read"
+    with override("en"):
+        acts = {"viewed", "listed", *actions.CUSTOMER_ACTS, *actions.DEVICE_ACTS, *ACTS}
+        said = {words.said(each) for each in {*done, *acts}} | {words.thing(kind) for kind, _count in about}
+        said |= {words.thing(kind) for kind in KINDS}
+    assert said - translated == set()
+    assert {kind for kind, arguments in about if arguments > 1} <= set(KINDS)
 
 
 def test_values_are_said_in_the_reader_s_language() -> None:

@@ -1,5 +1,7 @@
 """Stages, cohorts that never lose anybody, and a rollout that stops itself (iot.md 4)."""
 
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -193,6 +195,52 @@ def test_a_stop_waits_for_the_offer_that_is_being_made_and_the_next_offer_for_th
     assert together(act, ["pause"]) == ["done"]
     with transaction.atomic():
         assert jobs.offer(rollout.pk, device, now=clock.now()) is None
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("first", "second", "answer", "left"),
+    [("start", "block", "done", "halted"), ("block", "start", "refused", "draft")],
+)
+def test_no_rollout_of_a_blocked_release_runs_whoever_was_first(
+    release: FirmwareRelease, first: str, second: str, answer: str, left: str
+) -> None:
+    made = rollouts.create(release, percents=[100], starts_at=None, by=BY, now=clock.now())
+
+    def do(what: str) -> str:
+        try:
+            if what == "block":
+                rollouts.block(release.pk, reason="Pours twice", by=BY, now=clock.now())
+            else:
+                rollouts.act(made.pk, "start", reason="", by=BY, now=clock.now())
+        except rollouts.RolloutRefused:
+            return "refused"
+        return "done"
+
+    def in_a_thread() -> str:
+        try:
+            return do(second)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            do(first)
+            later = pool.submit(in_a_thread)
+            until_it_waits_or_is_done(later)
+        assert later.result(timeout=20) == answer
+    made.refresh_from_db()
+    assert made.status == left
+
+
+def until_it_waits_or_is_done(later: Future[str]) -> None:
+    waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+    with connection.cursor() as cursor:
+        for _ in range(200):
+            cursor.execute(waits)
+            if later.done() or cursor.fetchone() == (True,):
+                return
+            time.sleep(0.02)
 
 
 # --- a person decides, and time ---------------------------------------------------------------

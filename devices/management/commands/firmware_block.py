@@ -5,8 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from devices.firmware import releases, rollouts
-from devices.models import Device
+from devices.firmware import progress, releases, rollouts
 from zinzino import clock
 from zinzino.operators import OperatorCommand
 
@@ -29,8 +28,7 @@ class Command(OperatorCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             release = releases.find(options["fw"], options["hw"])
-            running = Device.objects.filter(hardware_rev=release.hardware, firmware_version=release.version)
-            facts: dict[str, Any] = {"release": str(release), "units_that_run_it": running.count()}
+            facts: dict[str, Any] = {"release": str(release), "units_that_run_it": progress.running(release)}
             facts["dry_run"] = options["dry_run"]
             if not options["dry_run"]:
                 by = options["by"] or getpass.getuser()
