@@ -75,6 +75,12 @@ class User(AbstractBaseUser, PermissionsMixin):
                 fields=("deleted_at",), condition=models.Q(deleted_at__isnull=False), name="users_deleted"
             ),
             models.Index(fields=("-created_at",), name="users_newest"),
+            # A handful among all customers: the back office lists them.
+            models.Index(
+                fields=("-created_at",),
+                condition=models.Q(is_staff=True) | models.Q(is_superuser=True),
+                name="users_of_staff",
+            ),
             models.Index(fields=("phone",), condition=models.Q(phone__isnull=False), name="users_of_phone"),
         )
 

@@ -60,12 +60,13 @@ class StaffMemberAdmin(BackOfficeAdmin):
     """Who works here, and as what. Accounts are made by `manage.py create_staff`; superusers are out of reach."""
 
     list_display = ("email", "full_name", "is_active", "is_superuser", "last_login")
-    ordering = ("-is_staff", "-created_at")
+    ordering = ("-created_at",)
     fields = ("email", "full_name", "is_active", "last_login", "groups")
     readonly_fields = ("email", "full_name", "last_login")
     is_personal = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StaffMember]:
+        """By users_of_staff."""
         people: QuerySet[StaffMember] = super().get_queryset(request)
         return people.filter(Q(is_staff=True) | Q(is_superuser=True))
 
