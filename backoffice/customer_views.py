@@ -122,9 +122,9 @@ def acted(request: HttpRequest, act: Act, name: str, subject: Any, about: audit.
 
 def finished(request: HttpRequest, act: Act, done: actions.Done, back: str) -> HttpResponse:
     if done.secret:
-        return desk.shown(
-            request, Sheet(str(act.title), [], note=done.said), secret=done.secret, back=back, cancel=_("Back")
-        )
+        sheet = Sheet(str(act.title), [], note=done.said)
+        # The page cannot be shown again, in whatever language.
+        return desk.shown(request, sheet, secret=done.secret, other_language=None, back=back, cancel=_("Back"))
     messages.success(request, done.said or _("Done: %(what)s.") % {"what": act.title})
     return HttpResponseRedirect(back)
 

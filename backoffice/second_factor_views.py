@@ -64,7 +64,10 @@ def set_up(request: HttpRequest, user: User, page: str) -> HttpResponse:
         signin.enter(request, user, page, second=True)
         audit.record(actor(request), "second_factor_set_up", audit.Thing("staff", str(user.pk)))
         text = _("Keep these recovery codes in a safe place. Each is good once, and they are shown only now.")
-        return shown(request, None, title=_("Recovery codes"), text=text, codes=codes, page=page)
+        # The page cannot be shown again, in whatever language.
+        return shown(
+            request, None, title=_("Recovery codes"), text=text, codes=codes, page=page, other_language=None
+        )
     text = _("Scan the picture with an authenticator app, or type the key into it, then type the code it shows.")
     picture = mark_safe(second_factor.qr_code(user, secret))  # noqa: S308  (drawn by us of our own words)
     return shown(request, form, title=_("Set up the second step"), text=text, picture=picture, secret=secret)

@@ -37,7 +37,8 @@ class BackOfficeSite(UnfoldAdminSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context: dict[str, Any] = super().each_context(request)
         searches = self.has_permission(request) and request.user.has_perm("backoffice.search")
-        return context | {"searches": searches, "is_popup": False} | words.of_templates()
+        ours = {"searches": searches, "is_popup": False, "other_language": words.other_language()}
+        return context | ours | words.of_templates()
 
     def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
         return navigation.of(request)

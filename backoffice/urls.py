@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.views.i18n import set_language
+
 from backoffice import app_view, customer_views, exports, report_views, second_factor_views
 
 ROUTES: tuple[tuple[str, Callable[..., Any], str, bool], ...] = (
+    ("language/", set_language, "set_language", False),
     ("second-step/", second_factor_views.second_step, "second_step", False),
     ("second-factor/", second_factor_views.own_factor, "own_factor", True),
     ("customers/<uuid:user_id>/", customer_views.customer, "customer", True),

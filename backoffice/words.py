@@ -7,8 +7,9 @@ Django keeps of a field (`_verbose_name`, plain labels of choices) stays as it i
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.utils.functional import Promise
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import get_language, get_language_info, gettext, gettext_lazy
 from django.utils.translation import gettext as _
 
 from backoffice.vocabulary import MODELS
@@ -48,6 +49,12 @@ def thing(kind: str) -> str:
     """What a line of the audit log is about: one of its own kinds, or the name of a model as Django writes it."""
     of_models = {name.lower(): one for (_label, name), (one, _many) in MODELS.items()}
     return str(of_models[kind]) if kind in of_models else said(kind)
+
+
+def other_language() -> dict[str, str]:
+    """The one that the page is not in: its code, and what it calls itself."""
+    code = next(code for code, _name in settings.LANGUAGES if code != get_language())
+    return {"code": code, "name": str(get_language_info(code)["name_local"]).capitalize()}
 
 
 def of_templates() -> dict[str, str]:
