@@ -4,12 +4,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts.lock import AccountLocked
@@ -44,11 +45,34 @@ def second_step(request: HttpRequest) -> HttpResponse:
 
 
 def own_factor(request: HttpRequest) -> HttpResponse:
-    """For who is signed in and has none yet."""
+    """For who is signed in: setting it up where there is none yet, new recovery codes where there is one."""
     user: Any = request.user
     if second_factor.authenticator(user, second_factor.Type.TOTP):
-        return shown(request, None, title=_("Second step"), text=_("Your authenticator app is set up."))
+        return renew_codes(request, user)
     return set_up(request, user, reverse("admin:index"))
+
+
+def renew_codes(request: HttpRequest, user: User) -> HttpResponse:
+    form = CodeForm(request.POST or None)
+    codes: list[str] = []
+
+    def is_taken(code: str) -> bool:
+        with transaction.atomic():
+            codes.extend(second_factor.renew_codes(request, user, code) or [])
+            if codes:
+                audit.record(actor(request), "recovery_codes_renewed", audit.Thing("staff", str(user.pk)))
+        return bool(codes)
+
+    if form.is_valid() and accepted(form, is_taken):
+        return codes_shown(request, codes, reverse("admin:index"))
+    left = second_factor.codes_left(user)
+    text = (
+        _("Your authenticator app is set up."),
+        ngettext("%(n)s recovery code is left.", "%(n)s recovery codes are left.", left) % {"n": left},
+        _("To make new ones, type the code that the app shows now; the former ones are void then."),
+    )
+    facts = {"title": _("Second step"), "text": " ".join(text), "send": _("Make new recovery codes")}
+    return shown(request, form, **facts, back=reverse("admin:index"), back_label=_("Back"))
 
 
 def set_up(request: HttpRequest, user: User, page: str) -> HttpResponse:
@@ -63,14 +87,17 @@ def set_up(request: HttpRequest, user: User, page: str) -> HttpResponse:
     if form.is_valid() and accepted(form, is_taken):
         signin.enter(request, user, page, second=True)
         audit.record(actor(request), "second_factor_set_up", audit.Thing("staff", str(user.pk)))
-        text = _("Keep these recovery codes in a safe place. Each is good once, and they are shown only now.")
-        # The page cannot be shown again, in whatever language.
-        return shown(
-            request, None, title=_("Recovery codes"), text=text, codes=codes, page=page, other_language=None
-        )
+        return codes_shown(request, codes, page)
     text = _("Scan the picture with an authenticator app, or type the key into it, then type the code it shows.")
     picture = mark_safe(second_factor.qr_code(user, secret))  # noqa: S308  (drawn by us of our own words)
     return shown(request, form, title=_("Set up the second step"), text=text, picture=picture, secret=secret)
+
+
+def codes_shown(request: HttpRequest, codes: list[str], page: str) -> HttpResponse:
+    """Once: in no other language, and after no reload."""
+    text = _("Keep these recovery codes in a safe place. Each is good once, and they are shown only now.")
+    facts = {"title": _("Recovery codes"), "text": text, "codes": codes, "page": page, "other_language": None}
+    return shown(request, None, **facts)
 
 
 def accepted(form: CodeForm, check: Any) -> bool:

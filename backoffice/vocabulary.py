@@ -266,6 +266,7 @@ VALUES = (
     _("Ready"),
     _("Rearm Claim"),
     _("Reboot"),
+    _("Recovery Codes Renewed"),
     _("Refill"),
     _("Refill Due"),
     _("Reissue Token"),

@@ -1,21 +1,28 @@
 """How staff sign in: the lock, the second step, and how long it lasts."""
 
+import json
+import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.core.management import call_command
-from django.test import Client
+from django.db import connection, transaction
+from django.test import Client, RequestFactory
 from pytest_django import Settings
 
+from accounts import lock
 from accounts.models import User
 from backoffice import second_factor
 from tests import make
 from tests.admin.desk import body, member, signed_in
 from tests.clients import Phone
+from tests.threads import together, until_it_waits_or_is_done
 from zinzino import clock
 from zinzino.models import AuditEntry
 
@@ -221,3 +228,134 @@ def test_django_s_own_ways_to_names_are_closed(db: None) -> None:
     asked = "?app_label=accounts&model_name=session&field_name=user"
     assert client.get(f"/admin/autocomplete/{asked}").status_code == 404
     assert client.get(f"/admin/backoffice/staffmember/{client.user.pk}/history/").status_code == 404
+
+
+# --- new recovery codes -------------------------------------------------------------------------
+
+FACTOR = "/admin/second-factor/"
+
+
+def opens(code: str) -> bool:
+    """Whether the code is taken after the password."""
+    client = browser()
+    sign_in(client)
+    return bool(client.post("/admin/second-step/", {"code": code}).status_code == 302)
+
+
+def shown_codes(page: str) -> list[str]:
+    return re.findall(r"<li>(\d{8})</li>", page)
+
+
+def renewing(user: User, code: str) -> list[str]:
+    client = browser()
+    client.force_login(user)
+    return shown_codes(body(client.post(FACTOR, {"code": code})))
+
+
+def test_new_recovery_codes_end_the_former_ones_and_are_shown_once(db: None) -> None:
+    user, secret, former = with_factor()
+    assert opens(former[0])
+    client = browser()
+    client.force_login(user)
+    assert "9 recovery codes are left." in body(client.get(FACTOR))
+    shown = body(client.post(FACTOR, {"code": code_of(secret)}))
+    codes = shown_codes(shown)
+    assert (len(set(codes)), set(codes) & set(former)) == (10, set())
+    again = body(client.get(FACTOR))
+    assert ("10 recovery codes are left." in again, codes[0] in again) == (True, False)
+    assert [opens(code) for code in (*former[:3], codes[0], codes[0])] == [False, False, False, True, False]
+    assert opens(code_of(secret, steps=1)), "the app goes on as it was"
+    row = AuditEntry.objects.get(action="recovery_codes_renewed")
+    assert (row.actor_id, row.object_type, row.object_id) == (user.pk, "staff", str(user.pk))
+    kept = json.dumps(
+        [
+            *AuditEntry.objects.values_list("after", flat=True),
+            *Authenticator.objects.values_list("data", flat=True),
+        ]
+    )
+    assert not [code for code in codes if code in kept]
+
+
+def test_only_a_code_of_the_app_makes_new_recovery_codes(db: None) -> None:
+    user, secret, former = with_factor()
+    used = code_of(secret)
+    assert opens(used)
+    for code in ("000000", former[1], used, "", "x" * 20, "١٢٣٤٥٦"):
+        assert renewing(user, code) == [], code
+    assert opens(former[1])
+    assert not AuditEntry.objects.filter(action="recovery_codes_renewed").exists()
+
+
+def test_who_finds_an_open_desk_guesses_no_codes(db: None, settings: Settings) -> None:
+    user, secret, former = with_factor()
+    for _ in range(settings.LOGIN_FAILURES_PER_ADDRESS):
+        assert renewing(user, "123456") == []
+    assert renewing(user, code_of(secret)) == []
+    lock.unlock(f"second-factor:{user.pk}")
+    assert opens(former[0])
+
+
+def test_a_form_of_another_site_renews_nothing(db: None) -> None:
+    user, secret, former = with_factor()
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user)
+    assert client.post(FACTOR, {"code": code_of(secret)}).status_code == 403
+    assert opens(former[0])
+
+
+def test_the_codes_and_their_line_in_the_audit_log_are_one(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    user, secret, former = with_factor()
+
+    def fails(*_args: Any, **_named: Any) -> None:
+        raise RuntimeError
+
+    client = browser()
+    client.force_login(user)
+    client.raise_request_exception = False
+    with monkeypatch.context() as patched:
+        patched.setattr("zinzino.audit.record", fails)
+        assert client.post(FACTOR, {"code": code_of(secret)}).status_code == 500
+    assert opens(former[0])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_code_renews_once_however_often_the_button_is_pressed() -> None:
+    user, secret, _former = with_factor()
+    code = code_of(secret)
+    given = together(lambda _number: renewing(user, code), range(4))
+    [codes] = [each for each in given if each]
+    assert opens(codes[0])
+    assert AuditEntry.objects.filter(action="recovery_codes_renewed").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_former_code_that_is_typed_while_new_ones_are_made_opens_nothing() -> None:
+    user, secret, former = with_factor()
+    request = RequestFactory().post(FACTOR)
+
+    def in_a_thread() -> bool:
+        try:
+            return opens(former[0])
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            codes = second_factor.renew_codes(request, user, code_of(secret))
+            later = pool.submit(in_a_thread)
+            until_it_waits_or_is_done(later)
+        assert later.result(timeout=20) is False
+    assert codes
+    assert opens(codes[0])
+
+
+def test_without_valkey_staff_sign_in_with_both_kinds_of_codes(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are needed most when something is down."""
+    _user, secret, codes = with_factor()
+
+    def away(*_args: Any, **_named: Any) -> None:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(redis.Redis, "execute_command", away)
+    assert opens(code_of(secret))
+    assert opens(codes[0])

@@ -1,7 +1,6 @@
 """Stages, cohorts that never lose anybody, and a rollout that stops itself (iot.md 4)."""
 
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +17,7 @@ from devices.models import Device
 from telemetry import updates
 from tests.clients import Phone, Unit
 from tests.firmware.conftest import BY, Engineer, fleet, offered, rolled_out, say
-from tests.threads import together
+from tests.threads import together, until_it_waits_or_is_done
 from zinzino import clock
 
 NOW = clock.now()
@@ -231,16 +230,6 @@ def test_no_rollout_of_a_blocked_release_runs_whoever_was_first(
         assert later.result(timeout=20) == answer
     made.refresh_from_db()
     assert made.status == left
-
-
-def until_it_waits_or_is_done(later: Future[str]) -> None:
-    waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
-    with connection.cursor() as cursor:
-        for _ in range(200):
-            cursor.execute(waits)
-            if later.done() or cursor.fetchone() == (True,):
-                return
-            time.sleep(0.02)
 
 
 # --- a person decides, and time ---------------------------------------------------------------
