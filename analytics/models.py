@@ -84,7 +84,7 @@ class StreakMark(models.Model):
 
 
 class DeviceRollup(models.Model):
-    """What one dispenser reported of itself on one local day: presence and how far its levels fell."""
+    """What one dispenser reported of itself on one local day: presence, its levels and how far they fell."""
 
     id = models.BigAutoField(primary_key=True)
     user_id = models.UUIDField()
@@ -95,6 +95,9 @@ class DeviceRollup(models.Model):
     # Percentage points, refills and charges left out.
     battery_used = models.IntegerField(db_default=0)
     supplement_used = models.IntegerField(db_default=0)
+    # In percent, the last of the day; null on a day on which neither changed.
+    battery_level = models.PositiveSmallIntegerField(null=True)
+    supplement_level = models.PositiveSmallIntegerField(null=True)
     # Set on the day on which a presence began that still lasts.
     connected_since = models.DateTimeField(null=True)
 

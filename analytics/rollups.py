@@ -181,29 +181,37 @@ EXCEPTION WHEN others THEN
   RETURN NULL;
 END $$;
 """
-DEVICE_TRIGGERS = f"""
+DEVICE_TRIGGERS = """
 CREATE TRIGGER rollup_device AFTER INSERT OR DELETE ON devices FOR EACH ROW EXECUTE FUNCTION rollup_device();
 CREATE TRIGGER rollup_device_changed AFTER UPDATE OF plan, is_active, timezone, is_connected ON devices
   FOR EACH ROW WHEN ((OLD.plan, OLD.is_active, OLD.timezone, OLD.is_connected)
                      IS DISTINCT FROM (NEW.plan, NEW.is_active, NEW.timezone, NEW.is_connected))
   EXECUTE FUNCTION rollup_device();
+"""
+LEVELS = f"""
 CREATE FUNCTION rollup_levels() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO device_rollups AS r (user_id, device_id, local_date, battery_used, supplement_used)
+  INSERT INTO device_rollups AS r (user_id, device_id, local_date, battery_used, supplement_used, battery_level,
+                                   supplement_level)
   VALUES (NEW.user_id, NEW.id, (NEW.updated_at AT TIME ZONE NEW.timezone)::date,
-          CASE WHEN NEW.battery_level - OLD.battery_level < {REFILL_POINTS}
+          CASE WHEN OLD.levels_at IS NOT NULL AND NEW.battery_level - OLD.battery_level < {REFILL_POINTS}
                THEN OLD.battery_level - NEW.battery_level ELSE 0 END,
-          CASE WHEN NEW.supplement_level - OLD.supplement_level < {REFILL_POINTS}
-               THEN OLD.supplement_level - NEW.supplement_level ELSE 0 END)
+          CASE WHEN OLD.levels_at IS NOT NULL AND NEW.supplement_level - OLD.supplement_level < {REFILL_POINTS}
+               THEN OLD.supplement_level - NEW.supplement_level ELSE 0 END,
+          NEW.battery_level, NEW.supplement_level)
   ON CONFLICT (device_id, local_date) DO UPDATE SET
     battery_used = r.battery_used + excluded.battery_used,
-    supplement_used = r.supplement_used + excluded.supplement_used;
+    supplement_used = r.supplement_used + excluded.supplement_used,
+    battery_level = excluded.battery_level, supplement_level = excluded.supplement_level;
   RETURN NULL;
 END $$;
--- The levels of a dispenser that has never spoken are no sample.
-CREATE TRIGGER rollup_levels AFTER UPDATE OF battery_level, supplement_level ON devices
-  FOR EACH ROW WHEN (OLD.levels_at IS NOT NULL AND (OLD.battery_level, OLD.supplement_level)
-                     IS DISTINCT FROM (NEW.battery_level, NEW.supplement_level))
+"""
+# The levels of a dispenser that has never spoken are no sample; the first that it says are no use of anything.
+LEVELS_TRIGGER = """
+CREATE TRIGGER rollup_levels AFTER UPDATE OF battery_level, supplement_level, levels_at ON devices
+  FOR EACH ROW WHEN ((OLD.levels_at IS NULL AND NEW.levels_at IS NOT NULL)
+                     OR (OLD.levels_at IS NOT NULL AND (OLD.battery_level, OLD.supplement_level)
+                         IS DISTINCT FROM (NEW.battery_level, NEW.supplement_level)))
   EXECUTE FUNCTION rollup_levels();
 """
 
@@ -226,7 +234,9 @@ INSERT INTO device_rollups (user_id, device_id, local_date, connected_since)
 SELECT user_id, id, (now() AT TIME ZONE timezone)::date, now() FROM devices WHERE is_connected;
 """
 
-CREATE = ADD_LINE + LINE_CHANGED + LINE_TRIGGERS + PLAN_DAY + EXPECT + PRESENCE + DEVICE_CHANGED + DEVICE_TRIGGERS
+DOSE_SUMS = ADD_LINE + LINE_CHANGED + LINE_TRIGGERS
+DEVICE_DAYS = PLAN_DAY + EXPECT + PRESENCE + DEVICE_CHANGED + DEVICE_TRIGGERS + LEVELS + LEVELS_TRIGGER
+CREATE = DOSE_SUMS + DEVICE_DAYS
 DROP = """
 DROP TRIGGER rollup_new ON activity_logs; DROP TRIGGER rollup_gone ON activity_logs;
 DROP TRIGGER rollup_changed ON activity_logs; DROP TRIGGER rollup_device ON devices;

@@ -1,5 +1,6 @@
 """A dispenser's page in words; each decision with its reason in the reader's language."""
 
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,7 +25,7 @@ def sheet(device: Device, *, buttons: list[Button], sees_owner: bool, opens_owne
         facts(device, found, times, sees_owner=sees_owner, opens_owner=opens_owner),
         decisions(dispensers.decisions(device), times),
         timeline(dispensers.lines(device), times),
-        *charts(found, times),
+        *charts(device, found, times),
         plan(device),
         states(found, times),
         alerts(found, times),
@@ -102,14 +103,30 @@ def timeline(lines: list[ActivityLog], times: Times) -> Table:
     return Table(_("Timeline"), [_("When"), _("What"), _("Amount"), _("Known from")], rows)
 
 
-def charts(found: dict[str, Any], times: Times) -> list[Chart]:
-    drawn = [presence(found["days"]), used(found["days"])]
-    return [levels(found["samples"], times), *drawn] if found["samples"] else drawn
+def charts(device: Device, found: dict[str, Any], times: Times) -> list[Chart]:
+    """The levels of each day stand there for every dispenser that has said one; samples only journals bring."""
+    days = dispensers.levels_by_day(device, found)
+    drawn = [levels_by_day(days)] if days else []
+    if found["samples"]:
+        drawn.append(samples(found["samples"], times))
+    return [*drawn, presence(found["days"]), used(found["days"])]
 
 
-def levels(samples: list[dict[str, Any]], times: Times) -> Chart:
+def levels_by_day(days: list[tuple[date, int, int]]) -> Chart:
     return Chart(
-        _("Levels, per cent"),
+        _("Levels at the end of the day, per cent"),
+        _("Day"),
+        [day.isoformat() for day, _battery, _supplement in days],
+        [
+            Series(_("Battery"), [battery for _day, battery, _supplement in days], BATTERY),
+            Series(_("Supplement"), [supplement for _day, _battery, supplement in days], SUPPLEMENT),
+        ],
+    )
+
+
+def samples(samples: list[dict[str, Any]], times: Times) -> Chart:
+    return Chart(
+        _("Levels as its journal has them, per cent"),
         _("When"),
         [times(each["timestamp"]) for each in samples],
         [

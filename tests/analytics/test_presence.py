@@ -61,6 +61,17 @@ def test_only_falling_levels_are_use_and_the_first_report_is_none(unit: Dispense
     assert days(unit, "battery_used", "supplement_used") == {date(2026, 3, 10): (6 + 3, 3 + 1)}
 
 
+def test_a_day_ends_with_the_levels_that_were_heard_last(unit: Dispenser) -> None:
+    """Also with the first, which may be what a new dispenser is taken to have; a day without a change has none."""
+    began = datetime(2026, 3, 10, 8, tzinfo=UTC)
+    for hours, levels in ((0, (100, 100)), (30, (90, 80)), (31, (100, 79)), (60, (100, 79))):
+        battery, supplement = levels
+        at = began + timedelta(hours=hours)
+        reported(unit, at, battery_level=battery, supplement_level=supplement)
+    found = days(unit, "battery_level", "supplement_level", "battery_used", "supplement_used")
+    assert found == {date(2026, 3, 10): (100, 100, 0, 0), date(2026, 3, 11): (100, 79, 0, 21)}
+
+
 def test_a_removed_dispenser_leaves_no_presence(unit: Dispenser) -> None:
     reported(unit, datetime(2026, 3, 10, tzinfo=UTC))
     devices.remove(unit.id, unit.row.user_id, now=datetime(2026, 3, 11, tzinfo=UTC))
