@@ -24,7 +24,7 @@ from accounts.one_time import InvalidToken
 from accounts.serializers import strong_enough
 from zinzino import clock
 from zinzino.api import language
-from zinzino.api.errors import ApiError
+from zinzino.api.errors import ApiError, InvalidFields
 
 
 class Confirmation(forms.Form):
@@ -77,6 +77,10 @@ class MailPage(View):
             return self.again(form)
         try:
             type(self).act(**form.cleaned_data, now=clock.now())
+        except InvalidFields as error:
+            for name, why in error.details.items():
+                form.add_error(name, why)
+            return self.again(form)
         except ApiError as error:
             return self.refused(error)
         return self.shown(done=True)

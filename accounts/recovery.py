@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy
 
@@ -78,7 +80,7 @@ def count_mail(user: User, purpose: Purpose, *, now: datetime) -> None:
 def reset_password(token: str, new_password: str, *, now: datetime) -> None:
     """Set a new password by a mailed token: all sessions end, the address is proven, the lock is off.
 
-    Sign-ins that somebody else may have added end too.
+    Sign-ins that somebody else may have added end too. Raises InvalidToken, InvalidFields: the token stays good.
     """
     spent = one_time.spend(token, Purpose.RESET_PASSWORD, now=now)
     user = spent.user
@@ -95,7 +97,7 @@ def reset_password(token: str, new_password: str, *, now: datetime) -> None:
 def change_password(user_id: UUID, session_id: UUID, current: str, new_password: str, *, now: datetime) -> None:
     """Set a new password by the current one; the other sessions end.
 
-    Raises CurrentPasswordWrong, AccountLocked.
+    Raises CurrentPasswordWrong, AccountLocked, InvalidFields.
     """
     user = User.objects.select_for_update(no_key=True).get(pk=user_id)
     if not services.confirm(user, current, session_id=session_id):
@@ -107,6 +109,11 @@ def change_password(user_id: UUID, session_id: UUID, current: str, new_password:
 
 
 def set_password(user: User, new_password: str, *, now: datetime) -> None:
+    """Raises InvalidFields for one that is too short for a member of staff."""
+    try:
+        validate_password(new_password, user)
+    except ValidationError as error:
+        raise InvalidFields(new_password=error.messages) from error
     user.set_password(new_password)
     user.updated_at = now
     user.save(update_fields=("password", "updated_at"))

@@ -6,12 +6,10 @@ from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from unfold.forms import AdminOwnPasswordChangeForm
 
 from accounts import recovery, services, sessions
 from accounts.lock import AccountLocked
-from accounts.management.commands.create_staff import LEAST_PASSWORD
 from accounts.models import EndReason, User
 from zinzino import audit, clock
 from zinzino.admin import actor
@@ -29,12 +27,6 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
         except AccountLocked as locked:
             raise ValidationError(str(locked.message)) from locked
         raise ValidationError(self.error_messages["password_incorrect"])
-
-    def clean_new_password2(self) -> str:
-        typed = str(self.cleaned_data.get("new_password2") or "")
-        if len(typed) < LEAST_PASSWORD:
-            raise ValidationError(_("Staff passwords have at least %(n)s characters.") % {"n": LEAST_PASSWORD})
-        return typed
 
     def save(self, commit: bool = True) -> User:
         now = clock.now()

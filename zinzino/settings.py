@@ -301,7 +301,7 @@ RESET_MAILS_PER_HOUR = env.number("RESET_MAILS_PER_HOUR", 5, least=1, most=1000)
 # Within 15 minutes, before logins are locked.
 LOGIN_FAILURES_PER_ADDRESS = env.number("LOGIN_FAILURES_PER_ADDRESS", 10, least=3, most=1000)
 LOGIN_FAILURES_PER_EMAIL = env.number("LOGIN_FAILURES_PER_EMAIL", 50, least=3, most=10_000)
-AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = []
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "accounts.passwords.LongEnoughForStaff"}]
 SIMPLE_JWT = {
     "SIGNING_KEY": JWT_SIGNING_KEY,
     "ALGORITHM": "HS256",

@@ -11,11 +11,10 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.serializers import CharField
 
 from accounts.models import User
+from accounts.passwords import STAFF_LEAST
 from zinzino.api.errors import flattened
 from zinzino.api.fields import EmailAddress, PlainText
 from zinzino.operators import OperatorCommand
-
-LEAST_PASSWORD = 10
 
 
 class Command(OperatorCommand):
@@ -68,8 +67,8 @@ def asked_password() -> str:
         if not sys.stdin.isatty():
             raise CommandError("Nobody can be asked for the password here: set STAFF_PASSWORD.")
         password = getpass.getpass("Password: ")
-    if len(password) < LEAST_PASSWORD:
-        raise CommandError(f"Staff passwords have at least {LEAST_PASSWORD} characters.")
+    if len(password) < STAFF_LEAST:
+        raise CommandError(f"Staff passwords have at least {STAFF_LEAST} characters.")
     return password
 
 
