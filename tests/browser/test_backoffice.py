@@ -19,6 +19,7 @@ from pytest_django.live_server_helper import LiveServer
 from accounts.models import User
 from backoffice import dashboard
 from devices.credentials import DeviceCaller
+from devices.firmware.models import FirmwareRelease
 from devices.models import Device
 from telemetry import services as telemetry
 from telemetry.events import Reading
@@ -26,6 +27,7 @@ from tests import make
 from tests.admin.desk import member
 from tests.clients import Phone
 from zinzino import clock
+from zinzino.ids import uuid7
 
 pytestmark = [
     pytest.mark.enable_socket,
@@ -65,8 +67,8 @@ def laptop(chromium: Browser) -> Iterator[Page]:
     context.close()
 
 
-def code_of(secret: str) -> str:
-    return format_hotp_value(hotp_value(secret, int(time.time()) // 30))
+def code_of(secret: str, *, steps: int = 0) -> str:
+    return format_hotp_value(hotp_value(secret, int(time.time()) // 30 + steps))
 
 
 def sign_in(page: Page, server: LiveServer, user: User) -> None:
@@ -117,6 +119,11 @@ def test_a_call_from_signing_in_to_the_export(
 def pages_of(alice: Phone) -> dict[str, str]:
     device = Device.objects.get()
     customer = f"/admin/customers/{alice.user.pk}/"
+    now = clock.now()
+    release = FirmwareRelease.objects.create(
+        id=uuid7(now), version="2.2.0", hardware="d1", size=1, sha256="0" * 64, counter=1, key_id="x", signature="x",
+        file="x", imported_by="x", imported_at=now,
+    )  # fmt: skip
     return {
         "dashboard": "/admin/",
         "customer": customer,
@@ -132,6 +139,8 @@ def pages_of(alice: Phone) -> dict[str, str]:
         "roles": f"/admin/backoffice/staffmember/{member(None).pk}/change/",
         "audit": "/admin/zinzino/auditentry/",
         "second factor": "/admin/second-factor/",
+        "release": f"/admin/devices/firmwarerelease/{release.pk}/change/",
+        "block": f"/admin/devices/firmwarerelease/{release.pk}/block/",
     }
 
 
@@ -150,8 +159,11 @@ def keeps_nobody_out(page: Page, name: str) -> list[str]:
 def test_no_page_keeps_anybody_out(page: Page, live_server: LiveServer, alice: Phone) -> None:
     page.goto(f"{live_server.url}/admin/login/")
     faults = keeps_nobody_out(page, "sign in")
-    sign_in(page, live_server, member("admin"))
-    for name, address in pages_of(alice).items():
+    user = member("admin")
+    sign_in(page, live_server, user)
+    for name, address in (*pages_of(alice).items(), ("recovery codes", "/admin/second-factor/")):
+        if name == "recovery codes":
+            TOTP.activate(user, generate_totp_secret())
         page.goto(live_server.url + address)
         expect(page.locator("#page")).to_be_visible()
         faults += keeps_nobody_out(page, name)
@@ -210,6 +222,25 @@ def test_a_customer_is_found_and_signed_out_with_the_keyboard_alone(
     laptop.keyboard.press("Enter")
     expect(laptop.get_by_text("Done: End all sessions.")).to_be_visible()
     assert alice.get("/profile").status_code == 401
+
+
+def test_the_language_and_new_recovery_codes_need_no_mouse(laptop: Page, live_server: LiveServer) -> None:
+    user, secret = member("support_l1"), generate_totp_secret()
+    TOTP.activate(user, secret)
+    sign_in(laptop, live_server, user)
+    laptop.get_by_label("Code").fill(code_of(secret))
+    laptop.keyboard.press("Enter")
+    expect(laptop.get_by_role("heading", name="Dashboard")).to_be_visible()
+    tab_to(laptop, "Türkçe")
+    laptop.keyboard.press("Enter")
+    expect(laptop.locator("html")).to_have_attribute("lang", "tr")
+    laptop.goto(f"{live_server.url}/admin/second-factor/")
+    expect(laptop.get_by_label("Kod")).to_be_focused()
+    laptop.keyboard.type(code_of(secret, steps=1))
+    laptop.keyboard.press("Enter")
+    expect(laptop.get_by_role("heading", name="Kurtarma kodları")).to_be_visible()
+    assert laptop.get_by_role("listitem").count() == 10
+    expect(laptop.get_by_role("button", name="English")).to_have_count(0)
 
 
 def tab_to(page: Page, name: str) -> None:

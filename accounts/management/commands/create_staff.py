@@ -11,7 +11,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.serializers import CharField
 
 from accounts.models import User
-from accounts.passwords import STAFF_LEAST
+from accounts.passwords import least_of_staff
 from zinzino.api.errors import flattened
 from zinzino.api.fields import EmailAddress, PlainText
 from zinzino.operators import OperatorCommand
@@ -67,8 +67,8 @@ def asked_password() -> str:
         if not sys.stdin.isatty():
             raise CommandError("Nobody can be asked for the password here: set STAFF_PASSWORD.")
         password = getpass.getpass("Password: ")
-    if len(password) < STAFF_LEAST:
-        raise CommandError(f"Staff passwords have at least {STAFF_LEAST} characters.")
+    if len(password) < least_of_staff():
+        raise CommandError(f"Staff passwords have at least {least_of_staff()} characters.")
     return password
 
 
