@@ -121,8 +121,8 @@ def pages_of(alice: Phone) -> dict[str, str]:
     customer = f"/admin/customers/{alice.user.pk}/"
     now = clock.now()
     release = FirmwareRelease.objects.create(
-        id=uuid7(now), version="2.2.0", hardware="d1", size=1, sha256="0" * 64, counter=1, key_id="x", signature="x",
-        file="x", imported_by="x", imported_at=now,
+        id=uuid7(now), version="2.2.0", hardware="d1", size=1, sha256="0" * 64, counter=1, key_id="x",
+        signature="x", file="x", imported_by="x", imported_at=now,
     )  # fmt: skip
     return {
         "dashboard": "/admin/",
