@@ -11,22 +11,30 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import User
 from tests import make
 from tests.admin.desk import Staff, body, member, signed_in
+from tests.clients import Phone
 from zinzino import clock
 
 PAGE = "/admin/backoffice/staffmember/"
 # Enough that the database would rather read an index than the table.
-CUSTOMERS = 4_000
+CUSTOMERS = 1_000
 
 
 @pytest.fixture
 def staff(db: None) -> Staff:
     now = clock.now()
-    User.objects.bulk_create(
-        User(
-            email=f"customer{number}@example.com", full_name="x", password="!", created_at=now - timedelta(number)
+    with connection.cursor() as cursor:
+        # The phones of these customers need not hear of them.
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        User.objects.bulk_create(
+            User(
+                email=f"customer{number}@example.com",
+                full_name="x",
+                password="!",
+                created_at=now - timedelta(number),
+            )
+            for number in range(CUSTOMERS)
         )
-        for number in range(CUSTOMERS)
-    )
+        cursor.execute("SET LOCAL session_replication_role = origin")
     staff = signed_in("admin")
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE users")
@@ -58,11 +66,12 @@ def test_the_list_reads_the_staff_alone(staff: Staff) -> None:
         assert set(indexes(statement)) - {"Bitmap Heap Scan"} == {"users_of_staff"}, statement
 
 
-def test_all_of_the_staff_are_listed_the_newest_first(staff: Staff) -> None:
+def test_all_of_the_staff_are_listed_the_newest_first(alice: Phone) -> None:
+    staff = signed_in("admin")
     member("ops"), member(None)
     owner = make.person("owner@example.com").user
     User.objects.filter(pk=owner.pk).update(is_superuser=True)
     shown = body(staff.get(PAGE))
     names = ["owner@example.com", "nobody@staff.example", "ops@staff.example", "admin@staff.example"]
     assert sorted(names, key=shown.rindex) == names
-    assert "customer1@example.com" not in shown
+    assert "alice@example.com" not in shown
