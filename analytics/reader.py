@@ -33,7 +33,8 @@ COLUMNS: Mapping[str, str] = {
     "rolling_hours",
     "activity_logs": "id user_id device_id action dose_amount triggered_by confirmation local_date timestamp",
     "dispenses": "id user_id device_id family status amount unit actual_amount counts decided_by is_fault "
-    "protocol authorized_at expires_at finished_at reported_at resolved_as resolved_at slot_date slot_id time_quality",
+    "protocol authorized_at expires_at finished_at reported_at resolved_as resolved_at slot_date slot_id "
+    "time_quality",
     "decisions": "id device_id decided_at should_dispense reason dispense_id",
     "device_commands": "id device_id type status created_at sent_at delivered_at finished_at code",
     "device_states": "id device_id cup_placed timestamp received_at time_quality",
