@@ -22,6 +22,9 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         [program] = [each for each in programs() if each.name == options["program"]]
+        # Without it a SIGTERM waits for every job, until the orchestrator kills us and nobody gives them back:
+        # CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT holds for Celery's SIGQUIT alone.
+        os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
         command = [sys.executable, "-m", program.module, *shlex.split(program.arguments)]
         sys.stdout.flush()
         # No process in between: signals reach the program, and its exit code is ours.
