@@ -138,8 +138,7 @@ def old_tombstone(alice: Phone) -> None:
 
 
 def asked() -> None:
-    with closing(Celery(broker=settings.CELERY_BROKER_URL)) as app:
-        app.conf.broker_url = embedded.broker_url(settings.REDIS_URL)
+    with closing(Celery(broker=embedded.broker_url(settings.REDIS_URL))) as app:
         app.send_task("syncapi.tasks.prune_sync")
 
 

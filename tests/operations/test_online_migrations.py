@@ -16,7 +16,13 @@ OURS = {
     each.label for each in apps.get_app_configs() if "." not in each.name and not each.name.startswith("django")
 }
 # What has been applied everywhere is never edited.
-APPLIED = {"notifications.0006_alerts_and_intake": ["alert_states.full_level: CHECK without NOT VALID"]}
+APPLIED = {
+    "notifications.0006_alerts_and_intake": ["alert_states.full_level: CHECK without NOT VALID"],
+    "analytics.0006_levels_of_a_day": [
+        "device_rollups.battery_level: CHECK without NOT VALID",
+        "device_rollups.supplement_level: CHECK without NOT VALID",
+    ],
+}
 
 
 def test_no_migration_stops_a_running_service() -> None:
