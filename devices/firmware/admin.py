@@ -88,7 +88,7 @@ class FirmwareReleaseAdmin(BackOfficeAdmin):
         release: Any = self.get_object(request, object_id)
         may = release and release.status != releases.Status.BLOCKED and self.has_act_permission(request)
         page = reverse("admin:devices_firmwarerelease_block", args=[release.pk]) if may else ""
-        said = {"block_page": page, "block": _("Block this release")}
+        said = {"block_page": page, "block_label": _("Block this release")}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **said})
 
     def block_view(self, request: HttpRequest, release_id: UUID) -> HttpResponse:

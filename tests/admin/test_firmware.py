@@ -84,7 +84,9 @@ def test_a_release_is_blocked_as_by_the_command(unit: Unit, rollout: FirmwareRol
     told = offered(unit)
     assert say(unit, told, "downloaded").data["cancel"] is False
     client = signed_in("ops")
-    assert block_page(rollout.release) in body(client.get(release_page(rollout.release)))
+    page = body(client.get(release_page(rollout.release)))
+    button = page[page.index(block_page(rollout.release)) :].partition("</a>")[0]
+    assert button.rpartition(">")[2].strip() == "Block this release"
     assert client.post(block_page(rollout.release), BLOCK).headers["Location"] == release_page(rollout.release)
     blocked = FirmwareRelease.objects.get()
     assert (blocked.status, blocked.blocked_by, blocked.block_reason) == (
