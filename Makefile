@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: chromium mosquitto help run test lint soak bench lock clean venv packages dev-packages
+.PHONY: chromium mosquitto help run test lint audit soak bench lock clean venv packages dev-packages
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
@@ -53,7 +53,7 @@ AS_PRODUCTION = ENVIRONMENT=production SECRET_KEY="$(RANDOM_KEY)" JWT_SIGNING_KE
 	ALLOWED_HOSTS=api.zinzino.example PUBLIC_URL=https://api.zinzino.example DEVICE_CLAIM_MODE=code \
 	EMAIL_URL=smtp+tls://mail.zinzino.example:587
 
-lint: dev-packages ## format, types, imports, migrations, settings, API document
+lint: dev-packages ## format, types, imports, migrations, settings, API document, secrets
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
@@ -62,6 +62,12 @@ lint: dev-packages ## format, types, imports, migrations, settings, API document
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py lintmigrations --no-cache --ignore-initial-migrations --warnings-as-errors
 	@echo "manage.py check --deploy"; $(AS_PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py openapi --check
+	$(BIN)/python -m tests.no_secrets
+
+# Needs the network, and says so where there is none: what could not be looked up is a failure.
+audit: dev-packages ## known weaknesses of the packages, by the lock files
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements-dev.lock
 
 # --- packages: installed again only when the lock file changed --------------------------------
 
