@@ -7,6 +7,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -127,9 +128,13 @@ class FirmwareReleaseAdmin(BackOfficeAdmin):
 class FirmwareRolloutAdmin(BackOfficeAdmin):
     list_display = ("release", "hardware", "status", "reach", "succeeded", "failed", "stage_since", "reason")
     list_filter = ("status",)
-    list_select_related = ("release",)
     ordering = ("-id",)
     change_form_outer_before_template: Any = "devices/rollout_progress.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[FirmwareRollout]:
+        """With the release, which its name is made of."""
+        rows: QuerySet[FirmwareRollout] = super().get_queryset(request)
+        return rows.select_related("release")
 
     @admin.display(description=gettext_lazy("reaches"))
     def reach(self, rollout: FirmwareRollout) -> str:

@@ -122,7 +122,7 @@ class FirmwareRollout(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"rollout of {self.release_id} {self.status}"
+        return f"{self.release} {self.status}"
 
     @property
     def percent(self) -> int:

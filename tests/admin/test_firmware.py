@@ -23,6 +23,7 @@ def test_the_progress_is_shown(unit: Unit, rollout: FirmwareRollout) -> None:  #
     body = signed_in("ops").get(page(rollout)).content.decode()
     assert "width: 100.00%; background: #b91c1c" in body
     assert "release@example.com" in body
+    assert "2.2.0 for d1 running" in body
     for act in ("pause", "finish", "abort"):
         assert page(rollout, act) in body
     for act in ("start", "resume", "advance"):
