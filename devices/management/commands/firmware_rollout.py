@@ -1,6 +1,5 @@
 """Bring a release of firmware to the fleet, in stages."""
 
-import argparse
 import getpass
 from datetime import datetime
 from typing import Any
@@ -35,10 +34,6 @@ installed. A halted one goes on only by resume, and is then judged anew. Units a
 offered it when they have charge and no dose is near; those that are offline get it when they return.
 --hw means the newest rollout of a hardware; --rollout names one by its id."""
     destroys = True
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
