@@ -5,9 +5,7 @@ a reason, never an id.
 """
 
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -139,7 +137,5 @@ def listen() -> None:
 
 def forget() -> None:
     """Begin at zero, as Prometheus expects of a start: files of ended processes would add up for ever."""
-    with suppress(FileNotFoundError):
-        shutil.rmtree(FOLDER)
-    if IS_SHARED:
-        FOLDER.mkdir(mode=0o700, parents=True)
+    for counters in FOLDER.glob("*.db"):
+        counters.unlink(missing_ok=True)

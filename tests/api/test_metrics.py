@@ -22,7 +22,7 @@ from telemetry import safety
 from telemetry.models import SafetyStop
 from tests.clients import Api, Phone, Unit
 from tests.make import Statements
-from zinzino import backups, clock
+from zinzino import backups, clock, metrics
 from zinzino.tasks import heartbeat
 
 TOKEN = "scrape-0123456789-abcdefghij-KLMNOP"
@@ -198,3 +198,15 @@ def test_processes_of_one_data_folder_add_up(tmp_path: Path) -> None:
     run(tmp_path, 3)
     assert re.search(r'^zinzino_decisions_total\{reason="ok"\} 10\.0$', run(tmp_path, 5), re.MULTILINE)
     assert (tmp_path / "run" / "metrics").stat().st_mode & 0o077 == 0
+
+
+def test_a_start_begins_at_zero_and_touches_nothing_but_counters(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """METRICS_DIR may be a folder of others, too."""
+    for name in ("counter_7.db", "letter.txt"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "photos").mkdir()
+    monkeypatch.setattr(metrics, "FOLDER", tmp_path)
+    metrics.forget()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["letter.txt", "photos"]
