@@ -88,9 +88,9 @@ INSERT INTO dead_letters (id, device_id, event_id, code, message, payload, finge
 SELECT x.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[]) AS x
 ON CONFLICT (device_id, fingerprint) DO NOTHING"""
 
-# At COMMIT the capture takes the clock of every person whose rows have changed. Whoever writes to several
-# people takes them in the order of their ids; those that wait here hold nothing that a clock's holder wants.
-LOCK_CLOCKS = "SELECT FROM sync_clock WHERE user_id = ANY(%s::uuid[]) ORDER BY user_id FOR UPDATE"
+# At COMMIT the capture would take the clocks of all people whose rows have changed, one after the other. Whoever
+# writes to several takes them in the order of their ids; who waits here holds nothing that a clock's holder wants.
+REPORT = "SELECT sync_report(%s::uuid[], %s::uuid[], %s::text[], %s::uuid[])"
 
 
 def lock(ids: Collection[UUID], *, dosing: Collection[UUID]) -> dict[UUID, LockedDevice]:
@@ -162,10 +162,13 @@ def keep_dead_letters(rows: Sequence[tuple[Any, ...]], *, now: datetime) -> None
     store(KEEP_DEAD_LETTERS, rows, now=now)
 
 
-def lock_clocks(user_ids: Collection[UUID]) -> None:
-    """Of one person alone there is nothing to order."""
+def report(user_ids: Collection[UUID], changes: Sequence[tuple[UUID, str, UUID]]) -> None:
+    """Take the clocks of these people, and stamp what has changed for them: owner, kind of object, object.
+
+    Of one person alone there is nothing to order, and COMMIT stamps as cheaply.
+    """
     if len(user_ids) > 1:
-        _run(LOCK_CLOCKS, (list(user_ids),))
+        _run(REPORT, (literal(list(user_ids)), *(columns(changes) if changes else ("{}",) * 3)))
 
 
 def columns(rows: Collection[Sequence[Any]]) -> list[str]:

@@ -125,7 +125,8 @@ def take_together(uploads: Sequence[Upload], *, now: datetime) -> list[Receipt |
         reject(receipts[id(each)], each, refused)
     keep_rejected(known, receipts, now=now)
     acknowledge(known, receipts, now=now)
-    journal_sql.lock_clocks({devices[each.device_id].user_id for each in known})
+    owners = {devices[each.device_id].user_id for each in known}
+    journal_sql.report(owners, [change for tally in tallies for change in tally.synced])
     transaction.on_commit(partial(count, list(receipts.values())))
     return [receipts.get(id(each)) for each in uploads]
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -69,6 +70,18 @@ class Tally:
                 supplement = supplement if each.supplement is None else each.supplement
                 newest = each.at
         return battery, supplement, newest
+
+    @property
+    def synced(self) -> list[tuple[UUID, str, UUID]]:
+        """What its owner's phones show of it and has changed: owner, kind of object, object."""
+        if not self.events:
+            return []
+        kinds = ["device"] if shown(cup_of(self.device)) == shown(self.cup) else ["device", "device_state"]
+        return [(self.device.user_id, kind, self.device.id) for kind in kinds]
+
+
+def shown(cup: Cup) -> tuple[bool, float | None, datetime | None]:
+    return cup.placed, None if cup.sensor_reading is None else float(cup.sensor_reading), cup.changed_at
 
 
 def tallied(device: LockedDevice, events: Sequence[tuple[JournalEvent, Sent]], *, now: datetime) -> Tally:
