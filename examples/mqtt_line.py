@@ -5,6 +5,7 @@ What has a topic goes by the broker, the rest (a token of its own) by HTTP; with
 
 import json
 import queue
+import time
 from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
@@ -26,6 +27,8 @@ class MqttLine:
         self.client: Client | None = None
         self.heard: queue.Queue[tuple[str, Json]] = queue.Queue()
         self.conn = 0
+        # Until when what falls under a limit is not said (down/wait).
+        self.quiet: dict[str, float] = {}
 
     def connect(self, token: str, boot: int) -> None:
         """Raises OSError. A unit tries again after 1, 2, 4 … 300 s, each time up to twice that long by chance."""
@@ -67,10 +70,17 @@ class MqttLine:
         if self.client is None or path not in TOPICS or body is None:
             return self.http(method, path, body, token)
         up, down = TOPICS[path]
+        limit = "dispense" if up == "req" else "iot"
+        if self.quiet.get(limit, 0) > time.monotonic():
+            return 429, {}
         self.client.publish(self.topic(f"up/{up}"), json.dumps(body), qos=1)
         try:
             while True:
                 topic, told = self.heard.get(timeout=ANSWER_WITHIN_S)
+                if topic == "wait":
+                    self.quiet[told["limit"]] = time.monotonic() + told["retry_after"]
+                    if told["limit"] == limit:
+                        return 429, {}
                 # An answer to what was given up long ago may still come.
                 if topic == down and told.get("request_id") == body.get("request_id"):
                     return 200, {"data": {"acked": told} if down == "ack" else told}

@@ -28,12 +28,14 @@ from rest_framework.exceptions import APIException
 from devices import command_serializers
 from devices.credentials import DeviceCaller
 from devices.models import DeviceCommand
-from telemetry import envelopes, journal_sql, journals, topics
+from telemetry import envelopes, journal_sql, journals, quotas, topics
 from telemetry.envelopes import Rejected, UnreadableEnvelope
 from telemetry.events import Sent
+from telemetry.quotas import Quotas
 from telemetry.topics import Heard, Said
 from zinzino import clock, metrics
 from zinzino.api import parsers
+from zinzino.api.ratelimit import Verdict
 from zinzino.api.renderers import dumps
 
 log = structlog.get_logger(__name__)
@@ -93,7 +95,8 @@ class Bridge:
         self.stopping = threading.Event()
         self.connection = 0
         self.caught_up_at = 0.0
-        self.counts = {"messages": 0, "batches": 0, "dead_letters": 0, "dropped": 0}
+        self.quotas = Quotas()
+        self.counts = {"messages": 0, "batches": 0, "dead_letters": 0, "dropped": 0, "limited": 0}
         self.slowest_ms = 0.0
         self.client = self._client()
 
@@ -121,6 +124,10 @@ class Bridge:
         message = Message(
             came.mid, came.qos, came.topic, bytes(came.payload), clock.now(), waited, self.connection
         )
+        verdict = self.quotas.take(message.topic)
+        if not verdict.passed:
+            self.refuse(message, verdict)
+            return
         while not self.stopping.is_set():
             try:
                 self.waiting.put(self.placed(message), timeout=1.0 if came.qos else None, block=bool(came.qos))
@@ -134,6 +141,19 @@ class Bridge:
                     self.counts["dropped"] += 1
                     metrics.BRIDGE_DROPPED.inc()
                     return
+
+    def refuse(self, message: Message, verdict: Verdict) -> None:
+        """One unit says too much: it is heard no further before it takes the room of others.
+
+        To the broker it is acknowledged, or it would come again at once; to the unit it is not.
+        """
+        self.counts["limited"] += 1
+        metrics.BRIDGE_LIMITED.labels(quotas.quota_of(message.topic)).inc()
+        self.acknowledge(message)
+        place = topics.address_of(message.topic)
+        if place and self.quotas.to_be_told(message.topic, verdict):
+            log.warning("a dispenser says too much", device=str(place[0]), kind=place[1])
+            self.say(topics.wait_of(place[0], quotas.quota_of(message.topic), verdict.retry_after_s))
 
     def placed(self, message: Message) -> tuple[int, int, Message]:
         return URGENCY.get(kind_of(message), len(URGENCY)), next(self.order), message

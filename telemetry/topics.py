@@ -179,3 +179,8 @@ HANDLERS: dict[str, Callable[[Heard], Said | None]] = {
 
 def ack_of(device_id: UUID, acked: tuple[int, int]) -> Said:
     return Said(device_id, "ack", {"boot": acked[0], "seq": acked[1]}, int(timedelta(days=1).total_seconds()))
+
+
+def wait_of(device_id: UUID, quota: str, wait_s: int) -> Said:
+    """That it said too much, and for how long it is not heard on those topics."""
+    return Said(device_id, "wait", {"limit": quota, "retry_after": wait_s}, wait_s)

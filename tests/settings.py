@@ -12,7 +12,10 @@ os.environ |= {
     "EMBEDDED_FSYNC": "off",
     "BCRYPT_ROUNDS": "4",
     "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING"),
-    **{f"RATE_LIMIT_{scope}": "1000000/min" for scope in ("GENERAL", "AUTH", "SYNC", "IOT", "DISPENSE")},
+    **{
+        f"RATE_LIMIT_{scope}": os.environ.get(f"TEST_RATE_LIMIT_{scope}", "1000000/min")
+        for scope in ("GENERAL", "AUTH", "SYNC", "IOT", "DISPENSE")
+    },
 }
 
 from zinzino.settings import *  # noqa: E402, F403

@@ -66,6 +66,12 @@ BRIDGE_DEAD_LETTERS = Counter(
 BRIDGE_DROPPED = Counter(
     "zinzino_bridge_dropped", "Heartbeats (QoS 0) for which there was no room.", registry=COUNTED
 )
+BRIDGE_LIMITED = Counter(
+    "zinzino_bridge_limited",
+    "Messages of dispensers that said too much, by limit: dispense, presence, iot.",
+    ("limit",),
+    registry=COUNTED,
+)
 BRIDGE_BATCH = Histogram(
     "zinzino_bridge_batch_seconds",
     "From the taking of a batch to its acknowledgement.",

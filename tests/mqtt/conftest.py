@@ -137,17 +137,17 @@ def bridges(broker: Broker) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """`bridges(0)` starts the bridge with that index on the test database."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def start(index: int = 0, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(index: int = 0, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
         code = (
             "import sys, django; from django.conf import settings; django.setup();"
             "settings.DATABASES['default']['NAME'] = sys.argv[1];"
             "from django.core.management import call_command; call_command('mqtt_bridge', *sys.argv[2:])"
         )
         name = str(connection.settings_dict["NAME"])
-        environment = {**os.environ, "MQTT_PORT": str(broker.port), "DJANGO_SETTINGS_MODULE": "tests.settings"}
+        own = {"MQTT_PORT": str(broker.port), "DJANGO_SETTINGS_MODULE": "tests.settings"}
         command = [sys.executable, "-c", code, name, "--index", str(index), *arguments]
         before = broker.subscribed(index)
-        process = subprocess.Popen(command, env=environment, cwd=django_settings.BASE_DIR)
+        process = subprocess.Popen(command, env={**os.environ, **own, **more}, cwd=django_settings.BASE_DIR)
         running.append(process)
         assert until(lambda: broker.subscribed(index) > before, 60), broker.said()
         return process
