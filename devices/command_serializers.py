@@ -12,6 +12,7 @@ from zinzino.api.fields import StrictInteger
 
 MAX_PARAMS_BYTES = 1024
 MAX_TTL_S = 86_400
+MAX_WAIT_S = 25
 FOR_DEVICE = ("id", "type", "params", "status", "created_at", "expires_at")
 
 
@@ -87,7 +88,7 @@ class Acked(serializers.Serializer[Any]):
 
 
 class WaitQuery(serializers.Serializer[Any]):
-    wait = serializers.IntegerField(min_value=0, max_value=25, default=0)
+    wait = serializers.IntegerField(min_value=0, max_value=MAX_WAIT_S, default=0, help_text="Seconds.")
 
 
 def shown(command: DeviceCommand) -> dict[str, Any]:

@@ -4,7 +4,7 @@ A command that nobody fetches expires. What makes a dispenser pour is never queu
 the person has walked away by the time it arrives.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ AT_ONCE_TTL = timedelta(seconds=60)
 # A command that was received may still be at work.
 FINISH_WITHIN = timedelta(hours=1)
 PENDING_AT_MOST = 20
-# The bridge listens on it (PostgreSQL's NOTIFY).
+# The bridge and the live process listen on it (PostgreSQL's NOTIFY).
 CHANNEL = "device_commands"
 
 FINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.REJECTED})
@@ -107,6 +107,12 @@ def can_hear(device: Device, *, now: datetime) -> bool:
 def pending(device_id: UUID, *, now: datetime) -> QuerySet[DeviceCommand]:
     """What the dispenser has not said to have received; by the index commands_under_way."""
     return DeviceCommand.objects.filter(device_id=device_id, status__in=UNDER_WAY, expires_at__gt=now)
+
+
+def awaited(device_ids: Collection[UUID], *, now: datetime) -> list[UUID]:
+    """Those of the dispensers for whom something waits; by the index commands_under_way."""
+    waiting = DeviceCommand.objects.filter(device_id__in=device_ids, status__in=UNDER_WAY, expires_at__gt=now)
+    return list(waiting.values_list("device_id", flat=True).distinct())
 
 
 def send(device_id: UUID, *, now: datetime) -> Sequence[DeviceCommand]:

@@ -18,10 +18,16 @@ from django.core.files.storage import default_storage
 from django.core.mail import get_connection
 from django.db import DatabaseError
 from django.db.models import Min
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.sync.client import connect
 
 from notifications.models import PushDelivery, PushRoute
 from syncapi import audit
-from telemetry import partitions, safety
+from syncapi.live.hub import APPLICATION_NAME as LIVE_NAME
+from syncapi.live.socket import Close
+from syncapi.live.tickets import PATH
+from telemetry import bridge_reports, partitions, safety
+from telemetry.bridge import RECEIVE_MAXIMUM
 from zinzino import clock, migrating
 from zinzino.api import health
 from zinzino.redis_client import client
@@ -183,6 +189,45 @@ def look_at_broker() -> str:
         return f"{settings.MQTT_HOST}:{settings.MQTT_PORT} listens"
 
 
+def look_at_bridges() -> str:
+    """Whether what dispensers say is taken: by the words of the bridges themselves."""
+    now = clock.now()
+    reports = bridge_reports.told(now=now)
+    at_work = [each for each in reports if not each.is_silent(now)]
+    if not at_work:
+        raise Fault("No bridge has reported within 90 s: start mqtt_bridge.")
+    for each in at_work:
+        if not each.connected or each.stuck:
+            raise Fault(f"{each.name} waits for the {'database' if each.connected else 'broker'}.")
+    if silent := [each.name for each in reports if each.is_silent(now)]:
+        raise Doubt(
+            f"Away with a share of the messages: {', '.join(silent)}: start it again, or once with --drain."
+        )
+    if slow := [each for each in at_work if each.waiting >= RECEIVE_MAXIMUM]:
+        raise Doubt(f"{slow[0].name} is behind: {slow[0].waiting} messages wait. Start another.")
+    return ", ".join(f"{each.name}: {each.waiting} messages wait" for each in at_work)
+
+
+def look_at_live() -> str:
+    """Whether it is there; and the way of a phone: without a ticket it is let in, and told why it has to go."""
+    [(listening,)] = audit.asked("SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", (LIVE_NAME,))
+    if not listening:
+        raise Fault("No live process is connected to the database: start live.")
+    address = f"{settings.LIVE_URL}{PATH}"
+    try:
+        with connect(address, open_timeout=REACHED_WITHIN_S, close_timeout=REACHED_WITHIN_S) as socket:
+            socket.recv(timeout=REACHED_WITHIN_S)
+    except ConnectionClosed as closed:
+        if closed.rcvd and closed.rcvd.code == Close.SESSION_OVER:
+            return f"{settings.LIVE_URL} answers"
+        raise Fault(f"{address}: {closed}") from closed
+    except InvalidHandshake as error:
+        raise Fault(f"{address}: {error}") from error
+    except OSError as error:
+        raise Doubt(f"{address} cannot be reached from here: {error}") from error
+    raise Fault(f"{address} is no live channel.")
+
+
 def look_at_stops() -> str:
     if standing := safety.standing(now=clock.now()):
         raise Doubt("; ".join(f"{stop.scope} {stop.value} since {stop.ordered_at:%F %R}" for stop in standing))
@@ -202,6 +247,8 @@ LOOKS: dict[str, Callable[[], str]] = {
     "pushes": look_at_pushes,
     "storage": look_at_storage,
     "mail": look_at_mail,
+    "live channel": look_at_live,
     "mqtt broker": look_at_broker,
+    "mqtt bridges": look_at_bridges,
     "safety stops": look_at_stops,
 }

@@ -58,7 +58,6 @@ BACK_OFF_S = (0.5, 1, 2, 5)
 COMMANDS_AT_ONCE = 100
 LOOK_EVERY_S = 2.0
 KINDS = {"evt", *topics.HANDLERS}
-REPORT_EVERY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +97,8 @@ class Bridge:
         self.quotas = Quotas()
         self.counts = {"messages": 0, "batches": 0, "dead_letters": 0, "dropped": 0, "limited": 0}
         self.slowest_ms = 0.0
+        # Whether the database is away.
+        self.stuck = False
         self.client = self._client()
 
     def _client(self) -> Client:
@@ -214,8 +215,10 @@ class Bridge:
         while tries == 0 or not self.stopping.is_set():
             try:
                 act()
+                self.stuck = False
                 return
             except (OperationalError, InterfaceError) as error:
+                self.stuck = True
                 log.warning("the database is away", error=type(error.__cause__ or error).__name__)
                 connection.close()
                 self.stopping.wait(BACK_OFF_S[min(tries, len(BACK_OFF_S) - 1)])

@@ -51,10 +51,15 @@ class ContactViewSet(DeviceRoute):
 
 class DeviceCommandsViewSet(DeviceRoute):
     @operation(
-        "The commands that wait for this dispenser", query=c.WaitQuery, response=c.CommandsForDevice, auth="device"
+        "The commands that wait for this dispenser",
+        query=c.WaitQuery,
+        response=c.CommandsForDevice,
+        auth="device",
+        description="With `wait` the answer comes as soon as a command does, or empty after so many seconds. It "
+        "may come empty earlier: ask again after 5 s. One wait a dispenser; a new one ends the one before.",
     )
     def fetch(self, request: Request) -> Response:
-        """Answers at once, whatever `wait` says, until the live process serves the long poll."""
+        """Answers at once: it is the process `live` that waits, to which the proxy leads this path (ADR 0032)."""
         wait = timedelta(seconds=self.queried(c.WaitQuery, request)["wait"])
         waiting = contact.fetch_commands(dispenser(request), wait=wait, now=clock.now())
         return Response({"commands": [c.shown(command) for command in waiting]})

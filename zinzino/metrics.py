@@ -7,6 +7,7 @@ a reason, never an id.
 import os
 from collections.abc import Iterator
 
+import psutil
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
@@ -87,6 +88,33 @@ BRIDGE_LAG = Histogram(
 BRIDGE_WAITING = Gauge(
     "zinzino_bridge_waiting", "Messages in the bridges' queues.", multiprocess_mode="livesum", registry=COUNTED
 )
+LIVE_SOCKETS = Gauge(
+    "zinzino_live_sockets", "Open sockets of phones.", multiprocess_mode="livesum", registry=COUNTED
+)
+LIVE_POLLS = Gauge(
+    "zinzino_live_polls",
+    "Dispensers that wait for a command over HTTP.",
+    multiprocess_mode="livesum",
+    registry=COUNTED,
+)
+LIVE_ENDS = Counter(
+    "zinzino_live_ends",
+    "Sockets that ended, by who or what ended them: `client`, or our close code.",
+    ("reason",),
+    registry=COUNTED,
+)
+LIVE_PAGE = Histogram(
+    "zinzino_live_page_seconds",
+    "How long a page took that a socket was told, with its wait for a connection.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
+    registry=COUNTED,
+)
+LIVE_HINTS = Counter("zinzino_live_hints", "Commits that the database told us of.", registry=COUNTED)
+LIVE_SWEPT = Counter(
+    "zinzino_live_swept",
+    "People of whose commits we heard only by looking: many of them mean that hints get lost.",
+    registry=COUNTED,
+)
 PUSHES = Counter(
     "zinzino_pushes", "What became of pushes, one count an attempt.", ("status", "reason"), registry=COUNTED
 )
@@ -121,6 +149,7 @@ def exposition(*more: Collector) -> bytes:
     """What all processes of this data folder have counted, and what `more` finds now."""
     registry = CollectorRegistry() if IS_SHARED else COUNTED
     if IS_SHARED:
+        drop_the_dead()
         MultiProcessCollector(registry, path=str(FOLDER))  # type: ignore[no-untyped-call]
     return b"".join([generate_latest(registry), *map(generate_latest, registries(more))])
 
@@ -130,6 +159,14 @@ def registries(collectors: tuple[Collector, ...]) -> Iterator[CollectorRegistry]
         registry = CollectorRegistry()
         registry.register(each)
         yield registry
+
+
+def drop_the_dead() -> None:
+    """What a process was holding when it was killed: sockets, messages in a queue. What it counted stays."""
+    for path in FOLDER.glob("gauge_live*_*.db"):
+        pid = path.stem.rpartition("_")[2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            path.unlink(missing_ok=True)
 
 
 def listen() -> None:

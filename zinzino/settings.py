@@ -459,9 +459,10 @@ STATES_KEPT_MONTHS = env.number("STATES_KEPT_MONTHS", 13, least=2, most=1_200)
 JOURNALS_KEPT_MONTHS = env.number("JOURNALS_KEPT_MONTHS", 2, least=1, most=1_200)
 SYNC_PAGE_ROWS = env.number("SYNC_PAGE_ROWS", 500, least=1, most=5_000)
 SYNC_FULL_DAYS = env.number("SYNC_FULL_DAYS", 90, least=1, most=3_650)
-# The live channel. Sockets of the process and of one person; connections to the database that they share;
-# how often it looks for changes that it was not told of; how long a client may leave its socket unread.
+# The live process. Its sockets, dispensers that wait for commands, sockets of one person; connections to the
+# database that sockets share; how often it looks for what it was not told of; how long a client may not read.
 LIVE_MAX_SOCKETS = env.number("LIVE_MAX_SOCKETS", 10_000, least=1, most=1_000_000)
+LIVE_MAX_POLLS = env.number("LIVE_MAX_POLLS", 5_000, least=1, most=1_000_000)
 LIVE_SOCKETS_PER_USER = env.number("LIVE_SOCKETS_PER_USER", 10, least=1, most=1_000)
 LIVE_DB_CONNECTIONS = env.number("LIVE_DB_CONNECTIONS", 4, least=1, most=100)
 LIVE_SWEEP_S = env.number("LIVE_SWEEP_S", 5, least=1, most=60)

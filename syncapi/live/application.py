@@ -1,10 +1,11 @@
-"""The ASGI application of the live channel: sockets at one path, probes, and the life of the hub."""
+"""The ASGI application of the live process: sockets, long polls of dispensers, probes, and the life of the hub."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter
 
+from syncapi.live import polls
 from syncapi.live.admission import allowed_origin
 from syncapi.live.hub import Hub
 from syncapi.live.socket import LiveSocket
@@ -18,10 +19,9 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 PATHS = (PATH, PATH.replace("/v1/", "/api/"))
 
 
-def application() -> Any:
-    hub = Hub()
+def application(hub: Hub) -> Any:
     return ProtocolTypeRouter(
-        {"websocket": guarded(LiveSocket.as_asgi(hub=hub)), "http": probes(hub), "lifespan": lifespan(hub)}
+        {"websocket": guarded(LiveSocket.as_asgi(hub=hub)), "http": requests(hub), "lifespan": lifespan(hub)}
     )
 
 
@@ -37,6 +37,16 @@ def guarded(sockets: Application) -> Application:
             await send({"type": "websocket.close"})
 
     return guard
+
+
+def requests(hub: Hub) -> Application:
+    """What dispensers ask and wait for; and the probes."""
+    probe = probes(hub)
+
+    async def request(scope: Message, receive: Receive, send: Send) -> None:
+        await (hub.polls if scope["path"] in polls.PATHS else probe)(scope, receive, send)
+
+    return request
 
 
 def probes(hub: Hub) -> Application:

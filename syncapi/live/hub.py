@@ -1,7 +1,7 @@
 """The open sockets of this process, the few threads that ask the database, and the ear that listens to it.
 
 A socket holds no connection: thousands of them share LIVE_DB_CONNECTIONS threads with one connection each; two
-more let clients in, and one hears of commits.
+more let clients in, two look for commands of dispensers that wait (polls), and one hears of commits.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import contextvars
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, TypeVar
@@ -21,19 +21,24 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
+from devices import commands
 from syncapi.live import hints
+from syncapi.live.polls import Polls
 from syncapi.live.tickets import Admission
-from zinzino import clock
+from zinzino import clock, metrics
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
+# By this name an operator finds its sessions in pg_stat_activity.
+APPLICATION_NAME = "zinzino-live"
 RENEW_EVERY_S = 60.0
 WAIT_S = 1.0
 BACK_OFF_S = 2.0
 DEAF_AFTER_S = 10.0
 ASK_AFTER_S = 10.0
 PORTERS = 2
+POLLERS = 2
 SWEPT_AT_ONCE = 1_000
 
 
@@ -61,6 +66,9 @@ class Hub:
         self.tellers = ThreadPoolExecutor(settings.LIVE_DB_CONNECTIONS, thread_name_prefix="live-tell")
         # A rush at the door, or a Valkey that does not answer, must not keep those inside waiting.
         self.porters = ThreadPoolExecutor(PORTERS, thread_name_prefix="live-admit")
+        # Dispensers have threads of their own: a fleet at the door leaves people theirs.
+        self.pollers = ThreadPoolExecutor(POLLERS, thread_name_prefix="live-poll")
+        self.polls = Polls(self)
         self.ear = Ear(self)
         self.loop: asyncio.AbstractEventLoop
 
@@ -70,7 +78,7 @@ class Hub:
 
     async def close(self) -> None:
         self.ear.stopping.set()
-        for pool in (self.tellers, self.porters):
+        for pool in (self.tellers, self.porters, self.pollers):
             pool.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self.ear.join, 2 * WAIT_S)
 
@@ -109,8 +117,9 @@ class Hub:
             for line in self.by_user.get(user_id, ()):
                 line.woken.set()
 
-    def wake_from_thread(self, user_ids: Iterable[UUID]) -> None:
+    def wake_from_thread(self, user_ids: Iterable[UUID], device_ids: Iterable[UUID] = ()) -> None:
         self.loop.call_soon_threadsafe(self.wake, list(user_ids))
+        self.loop.call_soon_threadsafe(self.polls.wake, list(device_ids))
 
 
 class Ear(threading.Thread):
@@ -140,6 +149,7 @@ class Ear(threading.Thread):
         connection.ensure_connection()
         raw: Any = connection.connection
         raw.execute(f"LISTEN {hints.CHANNEL}")
+        raw.execute(f"LISTEN {commands.CHANNEL}")
         # After a crash of the database the watch list is empty.
         self.renewed_at = 0.0
         while not self.stopping.is_set():
@@ -147,8 +157,15 @@ class Ear(threading.Thread):
             self.sweep()
             until = time.monotonic() + settings.LIVE_SWEEP_S
             while (left := until - time.monotonic()) > 0 and not self.stopping.is_set():
-                hints_heard = raw.notifies(timeout=min(left, WAIT_S), stop_after=1)
-                self.hub.wake_from_thread(user for hint in hints_heard if (user := user_of(hint.payload)))
+                self.hear(list(raw.notifies(timeout=min(left, WAIT_S), stop_after=1)))
+
+    def hear(self, heard: Sequence[psycopg.Notify]) -> None:
+        metrics.LIVE_HINTS.inc(len(heard))
+        by_channel: dict[str, list[UUID]] = {hints.CHANNEL: [], commands.CHANNEL: []}
+        for hint in heard:
+            if named := id_in(hint.payload):
+                by_channel[hint.channel].append(named)
+        self.hub.wake_from_thread(by_channel[hints.CHANNEL], by_channel[commands.CHANNEL])
 
     def renew(self) -> None:
         if time.monotonic() - self.renewed_at < RENEW_EVERY_S:
@@ -162,11 +179,16 @@ class Ear(threading.Thread):
         for start in range(0, len(lines), SWEPT_AT_ONCE):
             some = lines[start : start + SWEPT_AT_ONCE]
             over = {line.user_id for line in some if line.until <= now}
-            self.hub.wake_from_thread(over.union(hints.missed([line.place for line in some])))
+            missed = hints.missed([line.place for line in some])
+            metrics.LIVE_SWEPT.inc(len(missed))
+            self.hub.wake_from_thread(over.union(missed))
+        waiting = list(self.hub.polls.waiters)
+        for start in range(0, len(waiting), SWEPT_AT_ONCE):
+            self.hub.wake_from_thread((), commands.awaited(waiting[start : start + SWEPT_AT_ONCE], now=now))
         self.heard_at = time.monotonic()
 
 
-def user_of(payload: str) -> UUID | None:
+def id_in(payload: str) -> UUID | None:
     """Anybody who may connect to the database may say anything on the channel."""
     try:
         return UUID(payload)

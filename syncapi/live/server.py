@@ -5,6 +5,8 @@ granian, which serves REST, sends no pings, takes messages of 64 MB and ends wit
 
 import asyncio
 import resource
+import socket
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -13,6 +15,8 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from devices.command_serializers import MAX_WAIT_S
+from syncapi.live import polls
 from syncapi.live.allowance import Allowance
 from syncapi.live.socket import Close
 
@@ -34,6 +38,8 @@ log = structlog.get_logger(__name__)
 class Handshake(H11Protocol):
     """Before it is a socket: nobody may keep us waiting for a request."""
 
+    may_wait = False
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.deadline = self.loop.call_later(HANDSHAKE_S, transport.abort)
@@ -41,6 +47,14 @@ class Handshake(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.deadline.cancel()
         super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if not self.may_wait and self.scope and self.scope["path"] in polls.PATHS:
+            # Its request is there; so long it may wait for the answer, once.
+            self.may_wait = True
+            self.deadline.cancel()
+            self.deadline = self.loop.call_later(HANDSHAKE_S + MAX_WAIT_S, self.transport.abort)
 
     def handle_websocket_upgrade(self, event: Any) -> None:
         self.deadline.cancel()
@@ -119,9 +133,19 @@ def config(application: Any) -> Config:
     )
 
 
-def serve(application: Any) -> None:
-    """Until SIGTERM or SIGINT; then every socket is closed with 1012."""
+class LiveServer(Server):
+    def __init__(self, application: Any, *, ending: Callable[[], None]) -> None:
+        super().__init__(config(application))
+        self.ending = ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.ending()
+        await super().shutdown(sockets)
+
+
+def serve(application: Any, *, ending: Callable[[], None]) -> None:
+    """Until SIGTERM or SIGINT; then `ending` is called, and every socket is closed with 1012."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = settings.LIVE_MAX_SOCKETS + FILES_BESIDE
+    wanted = settings.LIVE_MAX_SOCKETS + settings.LIVE_MAX_POLLS + FILES_BESIDE
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if most < 0 else min(wanted, most), most))
-    Server(config(application)).run()
+    LiveServer(application, ending=ending).run()

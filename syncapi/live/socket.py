@@ -22,7 +22,7 @@ from syncapi.live.admission import BadAddress, Knock, admit
 from syncapi.live.allowance import Allowance
 from syncapi.live.hub import Hub, Line
 from syncapi.push import Entries
-from zinzino import clock
+from zinzino import clock, metrics
 from zinzino.api.errors import ApiError
 
 log = structlog.get_logger(__name__)
@@ -54,14 +54,18 @@ class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has 
         self.line: Line | None = None
         self.teller: asyncio.Task[None] | None = None
         self.over = False
+        self.ended = "client"
         self.messages = Allowance(burst=BURST, per_s=MESSAGES_PER_S)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.hub.sockets += 1
+        metrics.LIVE_SOCKETS.inc()
         try:
             await super().__call__(scope, receive, send)
         finally:
             self.hub.sockets -= 1
+            metrics.LIVE_SOCKETS.dec()
+            metrics.LIVE_ENDS.labels(self.ended).inc()
             if self.line and self.teller:
                 self.hub.leave(self.line)
                 self.teller.cancel()
@@ -94,7 +98,7 @@ class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has 
         """Close the socket, once."""
         if self.over:
             return
-        self.over = True
+        self.over, self.ended = True, code.name.lower()
         if self.teller and self.teller is not asyncio.current_task():
             self.teller.cancel()
         with suppress(OSError):
@@ -120,9 +124,11 @@ class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has 
         greeted = False
         while not line.replaced:
             line.woken.clear()
+            began = time.monotonic()
             page, asked_at = await self.next_page(line), time.monotonic()
             if not (greeted and page.is_empty):
                 await self.send(f'{{"type":"delta","since":"{clock.iso(line.since)}","data":{page.text}}}')
+                metrics.LIVE_PAGE.observe(time.monotonic() - began)
             greeted, line.since = True, page.until
             if not page.has_more:
                 await line.woken.wait()

@@ -210,3 +210,21 @@ def test_a_start_begins_at_zero_and_touches_nothing_but_counters(
     monkeypatch.setattr(metrics, "FOLDER", tmp_path)
     metrics.forget()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["letter.txt", "photos"]
+
+
+DEAD = """
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "zinzino.settings"
+from zinzino import metrics
+metrics.LIVE_SOCKETS.inc(7)
+metrics.DECISIONS.labels("ok").inc(2)
+os._exit(1)
+"""
+
+
+def test_what_a_killed_process_held_is_not_told_for_ever(tmp_path: Path) -> None:
+    env = os.environ | {"DATA_DIR": str(tmp_path), "METRICS_TOKEN": TOKEN, "ENVIRONMENT": "test"}
+    assert subprocess.run([sys.executable, "-c", DEAD], env=env, check=False).returncode == 1
+    text = run(tmp_path, 1)
+    assert re.search(r'^zinzino_decisions_total\{reason="ok"\} 3\.0$', text, re.MULTILINE)
+    assert "zinzino_live_sockets 0.0" in text

@@ -6,7 +6,9 @@ from django.core.management import BaseCommand
 from django.db import connections
 
 from syncapi.live.application import application
+from syncapi.live.hub import APPLICATION_NAME, Hub
 from syncapi.live.server import serve
+from zinzino import metrics
 from zinzino.servers import attach
 
 
@@ -15,6 +17,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         attach()
-        # By this name an operator finds its sessions in pg_stat_activity.
-        connections.settings["default"]["OPTIONS"]["application_name"] = "zinzino-live"
-        serve(application())
+        connections.settings["default"]["OPTIONS"]["application_name"] = APPLICATION_NAME
+        metrics.listen()
+        hub = Hub()
+        serve(application(hub), ending=hub.polls.end)

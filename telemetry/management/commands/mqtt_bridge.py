@@ -9,8 +9,9 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 
 from devices.broker import BRIDGES_AT_MOST, bridge_name
-from telemetry.bridge import REPORT_EVERY_S, Address, Bridge
-from zinzino import metrics
+from telemetry import bridge_reports
+from telemetry.bridge import Address, Bridge
+from zinzino import clock, metrics
 from zinzino.operators import OperatorCommand
 from zinzino.servers import attach
 
@@ -42,10 +43,25 @@ class Command(OperatorCommand):
             signal.signal(signum, lambda *_: bridge.stopping.set())
         threading.Thread(target=report, args=(bridge,), daemon=True).start()
         bridge.run()
+        if options["drain"]:
+            bridge_reports.forget(name)
         self.report(dict(bridge.counts), as_json=options["json"])
 
 
 def report(bridge: Bridge) -> None:
-    while not bridge.stopping.wait(REPORT_EVERY_S):
+    while not bridge.stopping.is_set():
+        tell(bridge)
+        if bridge.stopping.wait(bridge_reports.EVERY_S):
+            return
         slowest, bridge.slowest_ms = bridge.slowest_ms, 0.0
         log.info("bridge", waiting=bridge.waiting.qsize(), slowest_batch_ms=round(slowest), **bridge.counts)
+
+
+def tell(bridge: Bridge) -> None:
+    bridge_reports.tell(
+        bridge.name,
+        connected=bridge.client.is_connected(),
+        stuck=bridge.stuck,
+        waiting=bridge.waiting.qsize(),
+        now=clock.now(),
+    )
