@@ -8,10 +8,11 @@ clocks of their people by ascending id.
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -116,9 +117,7 @@ def take_together(uploads: Sequence[Upload], *, now: datetime) -> list[Receipt |
     new = new_events(known, now=now)
     fresh = {id(event) for events in new.values() for event, _ in events.values()}
     receipts = {id(each): receipt_of(each, fresh) for each in known}
-    tallies = [
-        tallied(devices[device_id], list(events.values()), now=now) for device_id, events in sorted(new.items())
-    ]
+    tallies = [tallied(devices[device_id], list(new[device_id].values()), now=now) for device_id in in_order(new)]
     store(tallies, now=now)
     refused = take_doses(tallies, now=now)
     for each in known:
@@ -132,10 +131,9 @@ def take_together(uploads: Sequence[Upload], *, now: datetime) -> list[Receipt |
 
 
 def count(receipts: Sequence[Receipt]) -> None:
-    for each in receipts:
-        metrics.JOURNAL_EVENTS.labels("accepted").inc(each.accepted)
-        metrics.JOURNAL_EVENTS.labels("duplicate").inc(each.duplicates)
-        metrics.JOURNAL_EVENTS.labels("rejected").inc(len(each.rejected))
+    metrics.JOURNAL_EVENTS.labels("accepted").inc(sum(each.accepted for each in receipts))
+    metrics.JOURNAL_EVENTS.labels("duplicate").inc(sum(each.duplicates for each in receipts))
+    metrics.JOURNAL_EVENTS.labels("rejected").inc(sum(len(each.rejected) for each in receipts))
 
 
 New = dict[UUID, dict[UUID, tuple[JournalEvent, Sent]]]
@@ -149,10 +147,15 @@ def new_events(uploads: Sequence[Upload], *, now: datetime) -> New:
         for event in upload.batch.events:
             if event.id not in events:
                 events[event.id] = event, sent
-    keys = [(device_id, event_id) for device_id in sorted(by_device) for event_id in by_device[device_id]]
+    keys = [(device_id, event_id) for device_id in in_order(by_device) for event_id in by_device[device_id]]
     for device_id, event_id in journal_sql.take_keys(keys, now=now):
         del by_device[device_id][event_id]
     return by_device
+
+
+def in_order(ids: Iterable[UUID]) -> list[UUID]:
+    """As PostgreSQL orders them; to let ids compare themselves takes ten times as long."""
+    return sorted(ids, key=attrgetter("int"))
 
 
 def receipt_of(upload: Upload, new: set[int]) -> Receipt:
@@ -236,7 +239,8 @@ def take_doses(tallies: Sequence[Tally], *, now: datetime) -> dict[int, Rejected
     """One after the other, the oldest first: each counts for those after it. Answers what is refused, by event."""
     refused = {}
     # By people: their days of intake are locked in this order, whichever of their dispensers report.
-    for tally in sorted(tallies, key=lambda each: (each.device.user_id, each.device.id)):
+    dosing = [tally for tally in tallies if tally.doses]
+    for tally in sorted(dosing, key=lambda each: (each.device.user_id, each.device.id)):
         for each in tally.doses:
             try:
                 ingest.dose(tally.device, each.event.data, each.at, each.quality, now)
