@@ -23,13 +23,13 @@ from django.http import HttpResponse
 from devices.command_serializers import MAX_WAIT_S
 from zinzino import metrics
 from zinzino.api import bearer, errors
-from zinzino.api.context import adopt_request_id
+from zinzino.api.context import adopt_request_id, current_request_id
 
 if TYPE_CHECKING:
     from syncapi.live.hub import Hub
 
 PATHS = ("/v1/iot/commands", "/api/iot/commands")
-NOTHING = {"commands": []}
+NOTHING: dict[str, list[Any]] = {"commands": []}
 
 
 class Waiter:
@@ -37,10 +37,13 @@ class Waiter:
 
     def __init__(self) -> None:
         self.woken = asyncio.Event()
-        self.over = False
+        self._over = False
+
+    def is_over(self) -> bool:
+        return self._over
 
     def end(self) -> None:
-        self.over = True
+        self._over = True
         self.woken.set()
 
 
@@ -86,7 +89,7 @@ class Polls:
             waiter.woken.clear()
             found = await self.look(scope)
             left = until - time.monotonic()
-            if left <= 0 or waiter.over or self.ending or getattr(found, "data", None) != NOTHING:
+            if left <= 0 or waiter.is_over() or self.ending or getattr(found, "data", None) != NOTHING:
                 return found
             # A dispenser that asks anew has given up what it asked before.
             for other in self.waiters[device_id]:
@@ -94,13 +97,13 @@ class Polls:
                     other.end()
             with suppress(TimeoutError):
                 await asyncio.wait_for(waiter.woken.wait(), left)
-            if waiter.over or not waiter.woken.is_set():
+            if waiter.is_over() or not waiter.woken.is_set():
                 return found
 
     async def look(self, scope: Any) -> HttpResponse:
         return await self.hub.ask(self.hub.pollers, self.asked, scope)
 
-    def asked(self, scope: Any) -> HttpResponse:
+    def asked(self, scope: Any) -> Any:
         """On a thread."""
         close_old_connections()
         return self.rest.get_response(ASGIRequest(scope, BytesIO()))
@@ -148,7 +151,7 @@ async def disconnected(receive: Any) -> None:
 def refusal() -> HttpResponse:
     adopt_request_id("")
     answer = errors.http_response(errors.ServiceUnavailable())
-    answer["X-Request-ID"] = errors.current_request_id()
+    answer["X-Request-ID"] = current_request_id()
     return answer
 
 

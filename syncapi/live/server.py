@@ -50,7 +50,8 @@ class Handshake(H11Protocol):
 
     def handle_events(self) -> None:
         super().handle_events()
-        if not self.may_wait and self.scope and self.scope["path"] in polls.PATHS:
+        scope: Any = self.scope
+        if not self.may_wait and scope and scope["path"] in polls.PATHS:
             # Its request is there; so long it may wait for the answer, once.
             self.may_wait = True
             self.deadline.cancel()

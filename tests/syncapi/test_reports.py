@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -190,8 +191,9 @@ def test_two_batches_of_the_same_people_do_not_block_each_other(
     cellar, attic = alice.dispenser(device_type="vitamin_d"), bob.dispenser(device_type="vitamin_d")
     with ThreadPoolExecutor(2) as pool:
         for seq in range(1, 21):
+            said = {"seq": seq, "cup_placed": bool(seq % 2)}
             both = [
-                pool.submit(apart, lambda units=units, seq=seq: take(*units, seq=seq, cup_placed=bool(seq % 2)))
+                pool.submit(apart, partial(take, *units, **said))
                 for units in ((kitchen, parlour), (attic, cellar))
             ]
             for each in both:
