@@ -185,8 +185,10 @@ def work(data_dir: str, now: datetime, ready: Any, go: Any, costs: Any) -> None:
     django.setup()
     from notifications import reminders
     from telemetry.intake import doses_since
+    from zinzino.lasting import settle
 
     reminders.fire(now=now - timedelta(days=1), doses=doses_since)
+    settle()
     [(backend,)] = asked("SELECT pg_backend_pid()")
     before = time.process_time(), cpu_of(backend)
     ready.wait()

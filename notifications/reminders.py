@@ -91,8 +91,10 @@ def fire(*, now: datetime, doses: Doses) -> int:
     }
     sql.write_next_reminders({each.user_id: each.next_after(now) for each in people})
     audiences = {audience.user_id: audience for _, audience in locked}
-    telling.tell_all([each for each in said.values() if isinstance(each, Telling)], audiences=audiences, now=now)
+    tellings = [each for each in said.values() if isinstance(each, Telling)]
+    made = telling.tell_all(tellings, audiences=audiences, now=now)
     telling.deliver([skipped_row(who, why, now=now) for who, why in said.items() if not isinstance(why, Telling)])
+    sql.stamp_notifications(made)
     return len(people)
 
 

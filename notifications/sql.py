@@ -150,6 +150,16 @@ def insert_notifications(rows: list[dict[str, Any]], *, now: datetime) -> list[U
         return [row_id for (row_id,) in cursor.fetchall()]
 
 
+def stamp_notifications(made: Collection[UUID]) -> None:
+    """Stamp what a batch has made for sync, all at once; at COMMIT it is one by one (ADR 0031).
+
+    To be the last statement that locks: it takes the people's sync clocks, in the order of their ids.
+    """
+    if len(made) > 1:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT sync_told(%s::uuid[])", (list(made),))
+
+
 def insert_deliveries(rows: list[dict[str, Any]]) -> None:
     if not rows:
         return

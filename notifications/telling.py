@@ -54,14 +54,14 @@ def tell(telling: Telling, *, now: datetime) -> bool:
 
 def tell_all(
     tellings: Sequence[Telling], *, now: datetime, audiences: Mapping[UUID, Audience] | None = None
-) -> list[Telling]:
-    """Make what is new and wanted of it, and queue the pushes; answers what was made.
+) -> dict[UUID, Telling]:
+    """Make what is new and wanted of it, and queue the pushes; answers what was made, by the ids of its rows.
 
     The people are locked against deletion, unless the caller has done so and brings the `audiences`, and
     written to in the order of their ids: at COMMIT their sync clocks are locked in that order.
     """
     if not tellings:
-        return []
+        return {}
     if audiences is None:
         audiences = sql.audiences({telling.user_id for telling in tellings})
     reached = [telling for telling in tellings if telling.user_id in audiences]
@@ -81,7 +81,7 @@ def tell_all(
         if not audiences[telling.user_id].wants(telling.kind)
     ]
     deliver(deliveries + refused)
-    return [rows[row_id] for row_id in made]
+    return {row_id: rows[row_id] for row_id in made}
 
 
 def row_of(row_id: UUID, telling: Telling, language: str) -> dict[str, Any]:

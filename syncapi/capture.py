@@ -83,15 +83,19 @@ DECLARE
   object uuid;
   part timestamptz;
   reported boolean := false;
+  told boolean;
 BEGIN
   -- What a dispenser reports changes neither its owner nor anything that people edit. To turn both rows into
   -- JSON would cost more than all the rest.
   IF TG_OP = 'UPDATE' AND TG_ARGV[0] IN ('device', 'device_state') THEN
     reported := {_row("OLD")} IS NOT DISTINCT FROM {_row("NEW")};
   END IF;
-  IF reported THEN
-    -- Its line may have been stamped already, by `sync_report` in this very transaction: with its owner's clock,
-    -- which is ours until we are visible. A line that a savepoint took back is not of this transaction.
+  -- What many hear of at once.
+  told := TG_OP = 'INSERT' AND TG_ARGV[0] = 'notification';
+  IF reported OR told THEN
+    -- Its line may have been stamped already, by `sync_report` or `sync_told` in this very transaction: with its
+    -- owner's clock, which is ours until we are visible. A line that a savepoint took back is not of this
+    -- transaction.
     IF EXISTS (SELECT FROM sync_change c
                 WHERE c.user_id = NEW.user_id AND c.kind = TG_ARGV[0] AND c.object_id = NEW.id AND c.op = 'U'
                   AND c.xmin = pg_current_xact_id()::xid AND c.ts >= date_trunc('milliseconds', now())) THEN
@@ -176,6 +180,34 @@ BEGIN
           WINDOW person AS (PARTITION BY owner ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)) AS r
     JOIN sync_clock c ON c.user_id = r.owner
    WHERE l.user_id = r.owner AND l.kind = r.kind AND l.object_id = r.object AND l.op = 'U';
+END $$;
+"""
+
+# The same for notifications that a batch has made: their first lines. They are read from their table, so that no
+# line can be of a row that is not there.
+TOLD = """
+CREATE FUNCTION sync_told(made uuid[], group_size integer DEFAULT 200) RETURNS void
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  wall timestamptz(3);
+BEGIN
+  PERFORM FROM sync_clock WHERE user_id IN (SELECT user_id FROM notifications WHERE id = ANY(made))
+    ORDER BY user_id FOR UPDATE;
+  wall := date_trunc('milliseconds', clock_timestamp());
+  UPDATE sync_clock c
+     SET ts = greatest(wall, c.ts + interval '1 ms') + (n.others / group_size) * interval '1 ms',
+         stamped = n.others % group_size + 1, owner_xid = pg_current_xact_id()
+    FROM (SELECT user_id, count(*) - 1 AS others FROM notifications WHERE id = ANY(made) GROUP BY user_id) AS n
+   WHERE c.user_id = n.user_id;
+  INSERT INTO sync_change (user_id, kind, object_id, ts, created_ts, op)
+  SELECT user_id, 'notification', id, stamp, stamp, 'U'
+    FROM (SELECT n.*, c.ts + (n.place / group_size - n.others / group_size) * interval '1 ms' AS stamp
+            FROM (SELECT user_id, id, row_number() OVER person - 1 AS place, count(*) OVER person - 1 AS others
+                    FROM notifications WHERE id = ANY(made)
+                  WINDOW person AS (PARTITION BY user_id
+                                    ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)) AS n
+            JOIN sync_clock c USING (user_id)) AS stamped
+  ON CONFLICT (user_id, kind, object_id) DO NOTHING;
 END $$;
 """
 

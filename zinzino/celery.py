@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init, task_postrun, task_prerun, worker_init
+from celery.signals import beat_init, celeryd_init, task_postrun, task_prerun, worker_init, worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zinzino.settings")
 
@@ -27,6 +27,13 @@ def tell_metrics(**_kwargs: Any) -> None:
     from zinzino import metrics
 
     metrics.listen()
+
+
+@worker_process_init.connect
+def settle_down(**_kwargs: Any) -> None:
+    from zinzino.lasting import settle
+
+    settle()
 
 
 _begun: dict[str, float] = {}

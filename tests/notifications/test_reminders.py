@@ -312,7 +312,7 @@ def test_a_batch_takes_the_same_statements_for_one_and_for_many(
         person = make.person()
         make.dispenser(person.user)
     run(NIGHT)
-    with statements(5):
+    with statements(6):
         assert reminders.fire(now=EIGHT, doses=doses_since) == 20
     with statements(1):
         assert reminders.fire(now=EIGHT, doses=doses_since) == 0

@@ -1,4 +1,4 @@
-"""What many dispensers report at once is stamped together, and as exactly as one by one (ADR 0031)."""
+"""What a batch does to many people is stamped together, and as exactly as one by one (ADR 0031)."""
 
 import uuid
 from collections.abc import Iterator
@@ -7,16 +7,21 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
 from django.db import connection, transaction
 
 from devices.models import Device
+from notifications import reminders
+from notifications.models import Notification, NotificationSettings, NotificationType
+from notifications.telling import Telling, tell_all
 from syncapi import audit
 from syncapi.models import SyncChange, SyncClock
 from telemetry import journals
 from telemetry.envelopes import read
+from telemetry.intake import doses_since
 from tests.clients import Phone, Unit
 from tests.syncapi.histories.world import asked, run, truth
 from tests.syncapi.phone import SyncedPhone
@@ -201,3 +206,92 @@ def test_two_batches_of_the_same_people_do_not_block_each_other(
     for phone in (alice, bob):
         assert not audit.faults_of(phone.user.pk)
     assert asked("SELECT count(*) FROM device_states")[0][0] == 80
+
+
+# -------------------------------------------------------------------------- what many people hear of at once
+
+
+def told(*people: Phone, group_size: int = 200, each: int = 1) -> None:
+    """A batch that makes notifications for these people and has them stamped."""
+    made = tell_all(
+        [
+            Telling(phone.user.pk, NotificationType.SECURITY, f"cause-{number}", text="password_changed")
+            for phone in people
+            for number in range(each)
+        ],
+        now=clock.now(),
+    )
+    run("SELECT sync_told(%s::uuid[], %s)", (list(made), group_size))
+
+
+def note_stamps(phone: Phone) -> list[datetime]:
+    lines = SyncChange.objects.filter(user=phone.user, kind="notification", op="U")
+    return sorted(lines.values_list("ts", flat=True))
+
+
+def test_reminders_reach_the_copies_and_none_was_stamped_one_by_one(alice: Phone, bob: Phone) -> None:
+    now = clock.now().replace(second=0, microsecond=0)
+    on_the_wall = now.astimezone(ZoneInfo(alice.user.timezone)).time()
+    NotificationSettings.objects.update(reminder_times=[on_the_wall], next_reminder_at=now)
+    phones = [SyncedPhone(phone) for phone in (alice, bob)]
+    for phone in phones:
+        phone.full()
+    with nobody_stamps_one_by_one():
+        assert reminders.fire(now=now, doses=doses_since) == len(phones)
+    for phone in phones:
+        assert note_stamps(phone.api) == [SyncClock.objects.get(user=phone.api.user).ts]
+        [page] = phone.delta()
+        assert [row["type"] for row in page["new_notifications"]] == ["reminder"]
+        assert phone.copy == truth(phone.api.user.pk)
+        assert not audit.faults_of(phone.api.user.pk)
+
+
+def test_several_for_one_person_share_stamps_no_more_than_fit_a_page(alice: Phone, bob: Phone) -> None:
+    before = SyncClock.objects.get(user=alice.user).ts
+    with transaction.atomic():
+        told(alice, bob, each=6, group_size=4)
+    found = note_stamps(alice)
+    assert found == [found[0]] * 4 + [found[0] + timedelta(milliseconds=1)] * 2
+    assert before < found[0] < found[-1] == SyncClock.objects.get(user=alice.user).ts
+    assert not audit.faults_of(alice.user.pk)
+
+
+def test_told_without_a_clock_is_stamped_at_commit(alice: Phone, bob: Phone) -> None:
+    SyncClock.objects.filter(user=alice.user).delete()
+    with transaction.atomic():
+        told(alice, bob)
+    assert note_stamps(alice) == [SyncClock.objects.get(user=alice.user).ts]
+
+
+def test_told_and_deleted_in_one_transaction_leaves_a_tombstone(alice: Phone, bob: Phone) -> None:
+    with transaction.atomic():
+        told(alice, bob)
+        Notification.objects.filter(user=alice.user).delete()
+    assert not note_stamps(alice)
+    assert not audit.faults_of(alice.user.pk)
+
+
+def test_told_within_a_savepoint_that_is_taken_back_is_told_to_nobody(alice: Phone, bob: Phone) -> None:
+    with transaction.atomic():
+        savepoint = transaction.savepoint()
+        told(alice, bob)
+        transaction.savepoint_rollback(savepoint)
+    assert not note_stamps(alice)
+    assert not audit.faults_of(alice.user.pk)
+
+
+def test_who_stamps_at_the_same_time_is_waited_for(alice: Phone, bob: Phone) -> None:
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(**connection.get_connection_params()) as writer:
+        writer.execute("UPDATE users SET full_name = 'x' WHERE id = %s", (alice.user.pk,))
+        writer.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        [(held,)] = writer.execute("SELECT ts FROM sync_clock WHERE user_id = %s", (alice.user.pk,))
+
+        @transaction.atomic
+        def tell() -> None:
+            told(alice, bob)
+
+        done = pool.submit(apart, tell)
+        until_it_waits()
+        writer.commit()
+        done.result(timeout=20)
+    assert note_stamps(alice) > [held]

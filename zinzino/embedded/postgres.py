@@ -12,6 +12,8 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
+
 from zinzino.embedded import identity
 from zinzino.embedded.layout import EmbeddedError, Layout, private
 from zinzino.embedded.server import ENVIRONMENT, Server
@@ -19,6 +21,9 @@ from zinzino.embedded.server import ENVIRONMENT, Server
 MAJOR = "18"
 DATABASE = "zinzino"
 PROTOCOL_3_0 = 196608
+MIB = 2**20
+# An eighth of the machine's memory, which it takes as it comes to need it; test data never does.
+LEAST_BUFFERS_MIB, MOST_BUFFERS_MIB = 128, 4096
 
 
 class Postgres(Server):
@@ -74,7 +79,7 @@ class Postgres(Server):
             "unix_socket_directories": f'"{sockets}"',
             "unix_socket_permissions": "0700",
             "max_connections": "200",
-            "shared_buffers": "128MB",
+            "shared_buffers": f"{self.buffers_mib()}MB",
             "max_wal_size": "512MB",
             "timezone": "UTC",
             "log_timezone": "UTC",
@@ -90,6 +95,10 @@ class Postgres(Server):
             settings |= {"fsync": "off", "full_page_writes": "off"}
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         return [str(binaries() / "postgres"), "-D", str(self.home), *options]
+
+    def buffers_mib(self) -> int:
+        share = psutil.virtual_memory().total // MIB // 8 if self.durable else 0
+        return min(max(share, LEAST_BUFFERS_MIB), MOST_BUFFERS_MIB)
 
     def answers(self) -> bool:
         return answers(self.layout.postgres_socket)

@@ -9,6 +9,7 @@ from syncapi.live.application import application
 from syncapi.live.hub import APPLICATION_NAME, Hub
 from syncapi.live.server import serve
 from zinzino import metrics
+from zinzino.lasting import settle
 from zinzino.servers import attach
 
 
@@ -20,4 +21,5 @@ class Command(BaseCommand):
         connections.settings["default"]["OPTIONS"]["application_name"] = APPLICATION_NAME
         metrics.listen()
         hub = Hub()
+        settle()
         serve(application(hub), ending=hub.polls.end)

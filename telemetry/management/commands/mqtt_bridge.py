@@ -12,6 +12,7 @@ from devices.broker import BRIDGES_AT_MOST, bridge_name
 from telemetry import bridge_reports
 from telemetry.bridge import Address, Bridge
 from zinzino import clock, metrics
+from zinzino.lasting import settle
 from zinzino.operators import OperatorCommand
 from zinzino.servers import attach
 
@@ -42,6 +43,7 @@ class Command(OperatorCommand):
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: bridge.stopping.set())
         threading.Thread(target=report, args=(bridge,), daemon=True).start()
+        settle()
         bridge.run()
         if options["drain"]:
             bridge_reports.forget(name)
