@@ -6,5 +6,5 @@ class ZinzinoConfig(AppConfig):
     verbose_name = "Zinzino"
 
     def ready(self) -> None:
-        # The checks register themselves; tasks that any process wakes belong to our Celery app.
-        from zinzino import celery, checks  # noqa: F401
+        # Checks and loaders register themselves; tasks that any process wakes belong to our Celery app.
+        from zinzino import celery, checks, timestamps  # noqa: F401

@@ -1,0 +1,46 @@
+"""Instants from the database are what psycopg reads, in UTC."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import DataError, connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from zinzino.timestamps import UtcLoader
+
+pytestmark = pytest.mark.django_db
+
+
+def read(expression: str, *parameters: Any) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {expression}", parameters)
+        return cursor.fetchone()[0]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.datetimes(timezones=st.just(UTC)))
+def test_what_was_written_is_read(at: datetime) -> None:
+    found = read("%s::timestamptz", at)
+    assert (found, found.tzinfo) == (at, UTC)
+
+
+def test_django_leaves_our_loader_in_place() -> None:
+    read("now()")
+    adapters = connection.connection.adapters
+    assert adapters.get_loader(adapters.types["timestamptz"].oid, psycopg.pq.Format.TEXT) is UtcLoader
+
+
+def test_a_session_in_another_zone_reads_the_same_instant() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL timezone = 'Asia/Kolkata'")
+        cursor.execute("SELECT '2026-03-01 12:00:00.25+00'::timestamptz, NULL::timestamptz")
+        assert cursor.fetchone() == (datetime(2026, 3, 1, 12, 0, 0, 250_000, UTC), None)
+
+
+@pytest.mark.parametrize("at", ["0044-03-15 BC", "12026-01-01", "infinity"])
+def test_what_python_cannot_hold_is_an_error(at: str) -> None:
+    with pytest.raises(DataError):
+        read(f"'{at}'::timestamptz")
