@@ -17,6 +17,7 @@ from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
@@ -60,8 +61,7 @@ LOOK_EVERY_S = 2.0
 KINDS = {"evt", *topics.HANDLERS}
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """As it came, and on which connection: an acknowledgement belongs to its own alone."""
 
     mid: int

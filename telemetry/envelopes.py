@@ -165,8 +165,7 @@ class Rejected:
     seq: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """One envelope, as far as it could be read."""
 
     events: list[JournalEvent]

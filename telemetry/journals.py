@@ -17,6 +17,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import msgspec
 from django.db import DataError, IntegrityError, transaction
 
 from devices.credentials import DeviceCaller
@@ -34,8 +35,7 @@ from zinzino.api.errors import ApiError, NotOwner, Unauthorized
 from zinzino.ids import uuid7
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(msgspec.Struct, frozen=True):
     """One envelope of one dispenser."""
 
     device_id: UUID

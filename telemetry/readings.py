@@ -1,16 +1,17 @@
 """The current state of a cup, and what an event makes of it. Pure."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from telemetry.events import Reading
 from telemetry.sql import LockedDevice
 
 
-@dataclass(frozen=True, slots=True)
-class Cup:
+class Cup(msgspec.Struct, frozen=True):
     """The current cup state of a device."""
 
     placed: bool

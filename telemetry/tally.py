@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import orjson
 
 from telemetry.events import JournalEvent, Reading, Sent, corrected
@@ -17,8 +18,7 @@ from zinzino.ids import uuid7
 FULL = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Happened:
+class Happened(msgspec.Struct, frozen=True):
     """A new event and when it really happened."""
 
     event: JournalEvent

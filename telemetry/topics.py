@@ -4,12 +4,13 @@ Each handler takes a parsed body and gives what is published to the dispenser: (
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from msgspec.structs import replace
 from rest_framework import serializers
 
 from devices import command_serializers as c
