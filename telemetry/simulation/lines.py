@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -70,6 +71,7 @@ class HttpLine:
             return None
         if answer.is_success:
             return dict(answer.json()["data"])
+        await asyncio.sleep(float(answer.headers.get("Retry-After", 0)))
         await self.silence()
         return None
 
@@ -88,6 +90,8 @@ class MqttLine:
         self.waiting: dict[str, asyncio.Future[Json]] = {}
         self.is_up = asyncio.Event()
         self.ticking: asyncio.Task[None] | None = None
+        # Until when, on the monotonic clock, nothing is said under a limit.
+        self.quiet_until: dict[str, float] = {}
 
     # --- the connection -------------------------------------------------------------------------
 
@@ -160,7 +164,8 @@ class MqttLine:
         return await self.answered("hello", body, "hi")
 
     async def beat(self, body: Json) -> None:
-        self.publish("hb", body, qos=0)
+        if self.quiet_for_s("hb") == 0:
+            self.publish("hb", body, qos=0)
 
     async def ask(self, body: Json) -> Json | None:
         return await self.answered("req", body, body["request_id"])
@@ -169,6 +174,7 @@ class MqttLine:
         return await self.answered("evt", envelope, f"ack {envelope['ev'][0]['boot']}")
 
     async def answered(self, kind: str, body: Json, name: str) -> Json | None:
+        await asyncio.sleep(self.quiet_for_s(kind))
         future = self.waiting.setdefault(name, self.loop.create_future())
         if self.faults.happens("late"):
             await asyncio.sleep(self.faults.dice.uniform(0, LATE_S))
@@ -186,11 +192,17 @@ class MqttLine:
         if self.client is not None:
             self.client.publish(self.topic(f"up/{kind}"), orjson.dumps(body), qos=qos, retain=retain)
 
+    def quiet_for_s(self, kind: str) -> float:
+        limit = "dispense" if kind == "req" else "iot"
+        return max(0.0, self.quiet_until.get(limit, 0.0) - time.monotonic())
+
     def topic(self, rest: str) -> str:
         return f"znz/v1/{self.made.id}/{rest}"
 
     def on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         kind, body = message.topic.rpartition("/")[2], orjson.loads(message.payload)
+        if kind == "wait":
+            self.quiet_until[body["limit"]] = time.monotonic() + body["retry_after"]
         if kind in NAMED and not self.faults.happens("lost"):
             future = self.waiting.pop(NAMED[kind](body), None)
             if future and not future.done():

@@ -1,9 +1,11 @@
 """One dispenser that says too much is not heard, and keeps nobody waiting (docs/device-protocol.md, Too much)."""
 
+import asyncio
 import subprocess
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +18,9 @@ from examples.mqtt_line import MqttLine
 from telemetry import quotas
 from telemetry.bridge import Address, Bridge
 from telemetry.models import DeviceState, Dispense
+from telemetry.simulation import lines
+from telemetry.simulation.faults import Faults
+from telemetry.simulation.fleet import Simulated
 from telemetry.topics import HANDLERS
 from tests.clients import Phone, Unit
 from tests.mqtt.conftest import Broker, Dispenser, until
@@ -24,6 +29,7 @@ from zinzino import clock, metrics
 
 Start = Callable[..., subprocess.Popen[bytes]]
 LOUD, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
+NOTED = {"ev": [{"boot": 1}]}
 
 
 class Line:
@@ -136,6 +142,25 @@ def test_the_reference_unit_waits_as_it_is_told() -> None:
     line.quiet.clear()
     line.heard.put(("ack", {"boot": 1, "seq": 1}))
     assert line("POST", "/iot/events", {"ev": []}, "")[0] == 200
+
+
+def test_a_simulated_unit_waits_as_it_is_told() -> None:
+    async def said() -> list[str]:
+        line = lines.MqttLine(Simulated(LOUD, LOUD, "omega", "token"), Faults(Random(1), frozenset()), ("", 9))  # noqa: S311
+        line.client = broker = Line()  # type: ignore[assignment]
+        wait = SimpleNamespace(topic=line.topic("down/wait"), payload=b'{"limit":"iot","retry_after":0.3}')
+        line.on_message(line.client, None, wait)  # type: ignore[arg-type]
+        await line.beat({})
+        asked, noted = asyncio.create_task(line.ask({"request_id": "1"})), asyncio.create_task(line.upload(NOTED))
+        await asyncio.sleep(0.1)
+        at_once = [topic for topic, _ in broker.told]
+        await asyncio.sleep(0.5)
+        asked.cancel()
+        noted.cancel()
+        return [*at_once, "later", *(topic for topic, _ in broker.told[len(at_once) :])]
+
+    up = f"znz/v1/{LOUD}/up"
+    assert asyncio.run(said()) == [f"{up}/req", "later", f"{up}/evt"]
 
 
 @pytest.mark.django_db(transaction=True)
