@@ -327,11 +327,13 @@ class Bridge:
             try:
                 connection.ensure_connection()
                 raw: Any = connection.connection
-                raw.execute("LISTEN device_commands")
-                while not self.stopping.is_set():
-                    while self.client.is_connected() and self.send_commands():
-                        pass
-                    list(raw.notifies(timeout=LOOK_EVERY_S, stop_after=1))
+                # What the driver itself raises where Django is not asked.
+                with connection.wrap_database_errors:
+                    raw.execute("LISTEN device_commands")
+                    while not self.stopping.is_set():
+                        while self.client.is_connected() and self.send_commands():
+                            pass
+                        list(raw.notifies(timeout=LOOK_EVERY_S, stop_after=1))
             except (OperationalError, InterfaceError) as error:
                 log.warning("commands cannot be read", error=type(error).__name__)
                 connection.close()

@@ -120,6 +120,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 # A request never waits for the broker: beat sweeps what a lost wake-up leaves behind.
 CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BEAT_SCHEDULER = "zinzino.beat.Scheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat")
 CELERY_BEAT_SCHEDULE = {
     "sweep-dispenses": {"task": "telemetry.tasks.sweep_dispenses", "schedule": 30.0},

@@ -178,14 +178,47 @@ def test_another_units_topics_are_closed(broker: Broker, bridges: Start, alice: 
     dispenser.leave()
 
 
+CUT = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+          WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
+
+
+def cut_sessions() -> int:
+    """As a database that restarts, or moves to another machine."""
+    with connection.cursor() as cursor:
+        cursor.execute(CUT)
+        return int(cursor.fetchone()[0])
+
+
+def test_commands_go_on_after_the_database_was_away(
+    broker: Broker, bridges: Start, alice: Phone, unit: Unit
+) -> None:
+    bridges()
+    dispenser = Dispenser(broker, unit)
+    dispenser.say("presence", {"online": True, "boot": 1, "conn": 1})
+    assert until(lambda: Device.objects.get().mqtt_online)
+    for away in (False, True):
+        assert not away or cut_sessions() >= 2
+        given = alice.post(f"/devices/{unit.id}/commands", {"type": "identify"}).data
+        assert dispenser.hears("cmd")["id"] == given["id"]
+        dispenser.say("cmd", {"id": given["id"], "status": "succeeded"})
+    dispenser.leave()
+
+
+def test_the_users_of_the_broker_are_followed_after_the_database_was_away(broker: Broker, unit: Unit) -> None:
+    with watching(broker):
+        assert cut_sessions() == 1
+        before = hash_in(broker, unit)
+        Unit(unit.id, unit.post("/iot/credentials/rotate").data["token"]).post("/iot/hello")
+        assert until(lambda: hash_in(broker, unit) != before, 8)
+
+
 @contextmanager
 def watching(broker: Broker) -> Iterator[None]:
     """What `mqtt_auth_sync --watch` does, in a thread."""
     over = threading.Event()
 
     def follow() -> None:
-        connection.ensure_connection()
-        mqtt_auth_sync.follow(broker.files, lambda: not over.is_set())
+        mqtt_auth_sync.watch(broker.files, lambda: not over.is_set())
         connection.close()
 
     thread = threading.Thread(target=follow)

@@ -57,7 +57,9 @@ def watch(files: Files, going: Callable[[], bool]) -> None:
     while going():
         try:
             connection.ensure_connection()
-            follow(files, going)
+            # What the driver itself raises where Django is not asked.
+            with connection.wrap_database_errors:
+                follow(files, going)
         except (OperationalError, InterfaceError, OSError) as error:
             log.warning("the broker's users cannot be read", error=type(error).__name__)
             connection.close()
