@@ -24,7 +24,7 @@ from zinzino.embedded.postgres import binaries
 from zinzino.redis_client import client
 
 # What of a connection's options pg_dump and pg_restore must know, too.
-PASSED_ON = ("sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout")
+PASSED_ON = ("sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "target_session_attrs")
 CHUNK_BYTES = 1 << 20
 # When the last one of each went well: for Prometheus, so that it may be lost with Valkey.
 ACTS = ("backup_db", "restore_check")

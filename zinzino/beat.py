@@ -5,8 +5,10 @@ from pathlib import Path
 from celery.beat import PersistentScheduler
 
 
-class Scheduler(PersistentScheduler):  # type: ignore[misc]  # celery has no types
+class Scheduler(PersistentScheduler):
     """Celery's own, in a folder that nobody has made yet where all servers are elsewhere."""
+
+    schedule_filename: str
 
     def setup_schedule(self) -> None:
         Path(self.schedule_filename).parent.mkdir(parents=True, exist_ok=True)

@@ -25,13 +25,21 @@ class Env(FileAwareEnv):
         except OSError as error:
             raise refused(f"{var}_FILE", "names a file that cannot be read") from error
 
-    def database(self, name: str, default: str) -> dict[str, Any]:
-        """A database address such as `postgres://user:password@host:5432/name`, as Django wants it."""
+    def database(self, name: str, default: str, **options: str | int) -> dict[str, Any]:
+        """A database address such as `postgres://user:password@host:5432/name`, as Django wants it.
+
+        It may name several hosts (`@one:5432,two:5432/name`), and options of libpq behind a question mark, which
+        go before ours.
+        """
         address: str = self.str(name, default="") or default
         if not address.startswith(("postgres://", "postgresql://")):
             raise refused(name, "is not an address of PostgreSQL")
         parsed: dict[str, Any] = self.db_url_config(address)  # type: ignore[no-untyped-call]
-        return parsed
+        return {
+            **parsed,
+            "ENGINE": "django.db.backends.postgresql",
+            "OPTIONS": options | parsed.get("OPTIONS", {}),
+        }
 
     def valkey(self, name: str, default: str) -> str:
         """The address of a Valkey or Redis."""

@@ -78,25 +78,30 @@ if PRODUCTION and (EMBEDDED_POSTGRES or EMBEDDED_VALKEY):
 _embedded_database, _embedded_redis = embedded.urls(DATA_DIR)
 REDIS_URL = env.valkey("REDIS_URL", _embedded_redis)
 
+_timeout_ms = env.number("DATABASE_STATEMENT_TIMEOUT_MS", 15_000, least=100, most=3_600_000)
+# A machine that is lost says nothing: by itself the system asks after a silent one in two hours, and waits for a
+# quarter of one until it gives up what it has sent.
+_session: dict[str, str | int] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    "application_name": "zinzino",
+    "options": f"-c statement_timeout={_timeout_ms} -c idle_in_transaction_session_timeout=60000",
+}
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
-        **env.database("DATABASE_URL", _embedded_database),
-        "ENGINE": "django.db.backends.postgresql",
+        # Of several hosts the one that takes writes; and never a standby, where every request would fail.
+        **env.database("DATABASE_URL", _embedded_database, **_session, target_session_attrs="read-write"),
         # Opening a connection per request costs three to six times the request itself.
         "CONN_MAX_AGE": env.number("DATABASE_CONN_MAX_AGE_S", 600, least=0, most=86_400),
         "CONN_HEALTH_CHECKS": True,
     }
 }
-_timeout_ms = env.number("DATABASE_STATEMENT_TIMEOUT_MS", 15_000, least=100, most=3_600_000)
-DATABASES["default"]["OPTIONS"] = {
-    "connect_timeout": 5,
-    "application_name": "zinzino",
-    "options": f"-c statement_timeout={_timeout_ms} -c idle_in_transaction_session_timeout=60000",
-    **DATABASES["default"].get("OPTIONS", {}),
-}
 # Analytics read here, a replica, when it is set: what they say is then as old as the replica is behind.
 if env.str("ANALYTICS_DATABASE_URL", default=""):
-    DATABASES["analytics"] = {**DATABASES["default"], **env.database("ANALYTICS_DATABASE_URL", "")}
+    DATABASES["analytics"] = {**DATABASES["default"], **env.database("ANALYTICS_DATABASE_URL", "", **_session)}
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
