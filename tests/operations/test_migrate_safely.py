@@ -53,6 +53,11 @@ def test_what_is_pending_is_named_applied_and_then_no_more() -> None:
     assert said() == ({"pending": [], "dry_run": False, "locks_missed": 0}, [])
 
 
+def test_nothing_stands_beside_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("migrate_safely", "--json")
+    assert json.loads(capsys.readouterr().out)["pending"] == []
+
+
 @pytest.mark.usefixtures("late")
 def test_who_is_in_the_way_is_not_waited_for_long_and_the_next_try_succeeds(
     alice: Phone, monkeypatch: pytest.MonkeyPatch
