@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: chromium mosquitto help run test lint audit soak bench lock clean venv packages dev-packages
+.PHONY: chromium mosquitto cluster help run test lint audit soak trial bench lock clean venv packages dev-packages
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
@@ -42,6 +42,19 @@ mosquitto:
 
 soak: dev-packages ## the long runs
 	@$(BIN)/python -m pytest -m soak $(ARGS)
+
+trial: packages mosquitto cluster ## two of everything on this machine, killed one by one: is anything lost?
+	@$(BIN)/python -m deploy.cluster $(ARGS)
+
+# Debian's; nothing of it is started by us as a service.
+cluster:
+	@command -v patroni >/dev/null && command -v etcd >/dev/null && test -x /usr/sbin/haproxy || { \
+		if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+			echo "Installing patroni, etcd-server and haproxy ..."; \
+			export RUNLEVEL=1; install="apt-get install -y -qq --no-install-recommends patroni etcd-server haproxy"; \
+			$$install >/dev/null 2>&1 || { apt-get update -qq && $$install; } >/dev/null 2>&1; \
+		fi; \
+	}
 
 bench: packages ## the measurements
 	@$(BIN)/python -m benchmarks $(ARGS)
