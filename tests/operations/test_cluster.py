@@ -1,13 +1,17 @@
 """Several machines: how programs find the primary, and the pure parts of the trial in `deploy/cluster`."""
 
+import http.server
 import json
 import re
 import shutil
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 import yaml
@@ -17,6 +21,7 @@ from deploy.cluster import configs, ledger
 from deploy.cluster.__main__ import NAMES
 from deploy.cluster.configs import Cluster
 from deploy.cluster.ledger import Channel, compare, longest_silence
+from deploy.cluster.machines import answers, until
 from tests.test_settings import PRODUCTION, manage
 from zinzino import backups
 from zinzino.env import Env
@@ -166,6 +171,67 @@ def test_the_proxy_takes_its_configuration(cluster: Cluster, tmp_path: Path) -> 
     (tmp_path / "haproxy.cfg").write_text(said)
     done = subprocess.run([haproxy, "-c", "-f", str(tmp_path / "haproxy.cfg")], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+class Node(http.server.BaseHTTPRequestHandler):
+    """A web process that lives, is ready or not, and says which headers it got."""
+
+    ready = True
+
+    def do_GET(self) -> None:
+        self.send_response(503 if self.path == "/health/ready" and not Node.ready else 200)
+        self.end_headers()
+        self.wfile.write(json.dumps([self.path, self.headers.items()]).encode())
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def proxy(cluster: Cluster, tmp_path: Path) -> Iterator[str]:
+    """The real one, before one web process and nobody else."""
+    haproxy = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+    if haproxy is None:
+        pytest.skip("there is no haproxy on this machine")
+    (tmp_path / "haproxy.cfg").write_text(cluster.haproxy())
+    node = http.server.ThreadingHTTPServer((configs.HOST, cluster.ports["web_a"]), Node)
+    threading.Thread(target=node.serve_forever, daemon=True).start()
+    process = subprocess.Popen([haproxy, "-db", "-f", str(tmp_path / "haproxy.cfg")], stderr=subprocess.DEVNULL)
+    url = cluster.url("http_port")
+    until(lambda: answers(f"{url}/metrics", status=404), "the proxy is there", within_s=10)
+    yield url
+    process.kill()
+    process.wait()
+    node.shutdown()
+    node.server_close()
+
+
+def told(url: str, **headers: str) -> Any:
+    """The status; and the path and headers that have reached the node, where one has."""
+    answer = httpx.get(url, headers={name.replace("__", "-"): value for name, value in headers.items()})
+    return answer.status_code, answer.json() if answer.text.startswith("[") else None
+
+
+@pytest.mark.enable_socket
+def test_the_proxy_says_who_asks_and_hides_what_is_not_for_all(proxy: str) -> None:
+    until(lambda: told(f"{proxy}/health/ready")[0] == 200, "the node is ready", within_s=10)
+    headers = {"X__Forwarded__For": "6.6.6.6", "X_Forwarded_For": "7.7.7.7", "X__Forwarded__Proto": "https"}
+    status, (_, got) = told(f"{proxy}/v1/profile", **headers)
+    assert (status, [value for name, value in got if "forwarded" in name.lower()]) == (
+        200,
+        ["https", "6.6.6.6, 127.0.0.1"],
+    )
+    _, (_, got) = told(f"{proxy}/v1/profile", X__Forwarded__Proto="https")
+    assert {name.lower(): value for name, value in got}["x-forwarded-proto"] == "http"
+    assert told(f"{proxy}/metrics") == (404, None)
+
+
+@pytest.mark.enable_socket
+def test_while_nobody_is_ready_the_product_itself_says_so(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its envelope and Retry-After, which no page of the proxy has."""
+    monkeypatch.setattr(Node, "ready", False)
+    until(lambda: told(f"{proxy}/v1/profile")[0] == 200, "who lives is asked", within_s=10)
+    assert told(f"{proxy}/health/ready")[1][0] == "/health/ready"
 
 
 def test_the_programs_reach_everything_by_the_proxy(cluster: Cluster) -> None:

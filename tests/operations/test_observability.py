@@ -54,6 +54,8 @@ FORM = {
         },
     },
 }
+# Told by Patroni 2 to 4, with these labels.
+PATRONI = {name: {"scope", "name"} for name in ("patroni_primary", "patroni_sync_standby")}
 FUNCTIONS = {"humanize", "humanizePercentage", "humanizeDuration"}
 
 
@@ -69,7 +71,7 @@ def series() -> dict[str, set[str]]:
             ends = {"counter": ("_total",), "gauge": ("",), "histogram": ("_count", "_sum", "_bucket")}[each._type]
             known |= {each._name + end: set(each._labelnames) for end in ends}
             known |= {f"{each._name}_bucket": {*each._labelnames, "le"}} if "_bucket" in ends else {}
-    return known | {family.name: labels_of(family) for family in sampled()}
+    return known | {family.name: labels_of(family) for family in sampled()} | PATRONI
 
 
 def sampled() -> list[Any]:
