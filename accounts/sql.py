@@ -6,6 +6,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
+from zinzino.prepared import prepared
+
 
 def literal(text: str) -> str:
     """A constant in a statement that also has parameters."""
@@ -36,7 +38,7 @@ SELECT s.ended_at, u.is_active, u.deleted_at FROM sessions s JOIN users u ON u.i
 
 
 def live_session(token_id: str, session_id: str, user_id: str) -> tuple[Any, ...] | None:
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(LIVE_SESSION, (token_id, session_id, user_id))
         row: tuple[Any, ...] | None = cursor.fetchone()
     return row

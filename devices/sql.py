@@ -3,9 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from devices import plans
+from zinzino.prepared import prepared
 
 # The JSON of a plan (api.md 3). Its warnings depend on the reader's language: only its own endpoint has them.
 PLAN_JSON = f"""(d.plan - '{{{",".join(plans.HIDDEN)}}}'::text[] || jsonb_build_object(
@@ -120,7 +119,7 @@ def states_of(user_id: UUID) -> str:
 
 
 def _row(statement: str, parameters: Any) -> Any:
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(statement, parameters)
         return cursor.fetchone()
 

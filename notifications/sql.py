@@ -44,7 +44,7 @@ SELECT n.replan_from IS NOT NULL, ({SETTINGS_JSON}::jsonb || jsonb_build_object(
     ORDER BY t.registered_at DESC, t.id DESC LIMIT 1) p ON true
  WHERE n.user_id = %(user_id)s"""
 
-# By the index notifications_newest.
+# By the index notifications_newest; what is unread, by notifications_unread.
 NEWEST = Listing(
     row_json=NOTIFICATION_JSON,
     source="notifications",
@@ -55,6 +55,7 @@ NEWEST = Listing(
         AND (%(start)s::timestamptz IS NULL OR created_at >= %(start)s)
         AND (%(end)s::timestamptz IS NULL OR created_at < %(end)s)""",
     key="created_at",
+    figure="(SELECT count(*) FROM notifications WHERE user_id = %(user_id)s AND NOT is_read)",
 )
 
 

@@ -22,8 +22,7 @@ class NotificationsViewSet(ApiViewSet):
         user = caller(request)
         place = {name: query.pop(name) for name in ("limit", "offset", "cursor") if name in query}
         bounds = span(query.pop("start_date"), query.pop("end_date"), user.timezone)
-        rows, pagination = page(sql.NEWEST, {"user_id": user.id, **query, **bounds}, **place)
-        unread = sum(sql.unread_by_type(user.id).values())
+        rows, pagination, unread = page(sql.NEWEST, {"user_id": user.id, **query, **bounds}, **place)
         return Response({"notifications": rows, "unread_count": unread, "pagination": pagination})
 
     @operation("How many wait to be read", response=s.UnreadCount)

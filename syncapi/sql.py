@@ -11,6 +11,7 @@ from accounts.sql import PROFILE_JSON
 from devices.sql import DEVICE_JSON, STATE_JSON
 from notifications.sql import NOTIFICATION_JSON, SETTINGS_JSON
 from telemetry.sql import ACTIVITY_JSON
+from zinzino.prepared import prepared
 
 LOCK_NOT_AVAILABLE = "55P03"
 
@@ -155,7 +156,7 @@ def tick(user_id: UUID, **phone: Any) -> None:
 
 
 def remember(user_id: UUID, **phone: Any) -> None:
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(REMEMBER, {"user_id": user_id, **phone})
 
 
@@ -284,7 +285,7 @@ def purge_tombstones(user_id: UUID, *, before: datetime, rows: int) -> int:
 
 
 def _row(statement: str, parameters: Any) -> tuple[Any, ...]:
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(statement, parameters)
         found: tuple[Any, ...] = cursor.fetchone()
     return found

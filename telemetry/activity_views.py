@@ -68,7 +68,7 @@ class ActivitiesViewSet(ApiViewSet):
     @operation("Your log", query=s.ListQuery, response=s.ActivityList)
     def list(self, request: Request) -> Response:
         query = self.queried(s.ListQuery, request)
-        rows, pagination = page(log.ACTIVITIES, chosen(query, caller(request)), **query)
+        rows, pagination, _figure = page(log.ACTIVITIES, chosen(query, caller(request)), **query)
         return Response({"activities": rows, "pagination": pagination})
 
     @operation(

@@ -23,7 +23,7 @@ class DecisionsViewSet(ApiViewSet):
     def list(self, request: Request, device_id: UUID) -> Response:
         query = self.queried(PageQuery, request)
         devices.visible(devices_sql.owner(device_id), to=caller(request).id)
-        decisions, pagination = page(sql.DECISIONS, {"device_id": device_id}, worded=worded, **query)
+        decisions, pagination, _figure = page(sql.DECISIONS, {"device_id": device_id}, worded=worded, **query)
         return Response({"decisions": decisions, "pagination": pagination})
 
 

@@ -5,12 +5,12 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import connection
 
 from devices import plans, services
 from devices.sql import DETAILS
 from telemetry import dispensing, sql
 from telemetry.family import REACH, limits_of
+from zinzino.prepared import prepared
 
 # Which family it is stands in the device itself.
 _TYPES = " ".join(f"WHEN '{name}' THEN '{family}'" for name, family in plans.FAMILIES.items())
@@ -30,7 +30,7 @@ def of(device_id: UUID, user_id: UUID, *, now: datetime) -> dict[str, Any]:
         "until": now + REACH,
         "keys": [],
     }
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(DETAILS_AND_FAMILY, parameters)
         row = cursor.fetchone()
     shown, stored, *known = services.visible((row[0], row[1:]) if row else None, to=user_id)

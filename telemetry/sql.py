@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import connection
 
 from zinzino.api.pagination import Listing
+from zinzino.prepared import prepared, typed
 
 # The JSON of one line of the log (api.md 6); sync leaves the device's name out.
 ACTIVITY_FIELDS = """
@@ -137,7 +138,20 @@ SELECT (SELECT coalesce(json_agg(json_build_array(
                             LEFT JOIN dispenses p ON p.id = c.dispense_id
          WHERE k.device_id = %(device_id)s AND k.key = ANY(%(keys)s::text[]) LIMIT 1)"""
 
-RECORD = """
+# NULL has no type of its own, and of what is selected for an INSERT none follows.
+RECORDED_TYPES = {
+    "uuid": "device_id user_id decision_id state_id dispense_id activity_id request_id",
+    "timestamptz": """now at device_time expires_at silent_at shown_at last_state_change last_event_at
+                      last_removal_at""",
+    "text": "reason family unit dose_text protocol slot_id triggered_by",
+    "jsonb": "trace last_decision",
+    "numeric": "sensor_reading now_sensor amount",
+    "date": "slot_date local_date",
+    "boolean": "cup_placed now_placed",
+    "bigint": "event_count plan_version",
+}
+RECORD = typed(
+    """
 WITH key AS (
   INSERT INTO event_keys (device_id, key, decision_id, created_at)
   SELECT %(device_id)s, name, %(decision_id)s, %(now)s FROM unnest(%(keys)s::text[]) AS name),
@@ -174,7 +188,9 @@ UPDATE devices SET
   last_decision = coalesce(%(last_decision)s::jsonb, last_decision),
   is_connected = true, setup_state = 'online', contact_at = %(now)s, silent_at = %(silent_at)s,
   last_seen = %(shown_at)s, last_sync = %(shown_at)s, updated_at = %(now)s
-WHERE id = %(device_id)s"""
+WHERE id = %(device_id)s""",
+    RECORDED_TYPES,
+)
 
 
 # A dose that no decision allowed: a dispenser gave it by itself. Nothing where its id is taken.
@@ -250,7 +266,7 @@ ON CONFLICT DO NOTHING RETURNING key"""
 
 
 def lock_family(user_id: UUID, types: list[str]) -> list[LockedDevice]:
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(LOCK_FAMILY, (user_id, types))
         return [LockedDevice(*row) for row in cursor.fetchall()]
 
@@ -259,7 +275,7 @@ def family_situation(
     user_id: UUID, device_id: UUID, *, family: str, within: timedelta, keys: list[str], now: datetime
 ) -> FamilySituation:
     """`within`: doses closer than this to `now` are read, before and after it."""
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(
             FAMILY_SITUATION,
             {
@@ -285,7 +301,7 @@ def newest_by_own_clock(device_id: UUID) -> datetime | None:
 
 def record(**values: Any) -> None:
     """All that one event changes, in one statement."""
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(RECORD, values)
 
 

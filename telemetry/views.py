@@ -37,7 +37,7 @@ class OneDeviceViewSet(DeviceViewSet):
         query, user = self.queried(s.HistoryQuery, request), caller(request)
         devices.visible(devices_sql.owner(device_id), to=user.id)
         bounds = span(query.pop("start_date"), query.pop("end_date"), user.timezone)
-        rows, pagination = page(
+        rows, pagination, _figure = page(
             sql.DEVICE_HISTORY, {"device_id": device_id, "user_id": user.id, **bounds}, **query
         )
         return Response({"activities": rows, "pagination": pagination})

@@ -25,7 +25,7 @@ class Env(FileAwareEnv):
         except OSError as error:
             raise refused(f"{var}_FILE", "names a file that cannot be read") from error
 
-    def database(self, name: str, default: str, **options: str | int) -> dict[str, Any]:
+    def database(self, name: str, default: str, **options: str | int | None) -> dict[str, Any]:
         """A database address such as `postgres://user:password@host:5432/name`, as Django wants it.
 
         It may name several hosts (`@one:5432,two:5432/name`), and options of libpq behind a question mark, which
@@ -37,7 +37,7 @@ class Env(FileAwareEnv):
         parsed: dict[str, Any] = self.db_url_config(address)  # type: ignore[no-untyped-call]
         return {
             **parsed,
-            "ENGINE": "django.db.backends.postgresql",
+            "ENGINE": "zinzino.postgresql",
             "OPTIONS": options | parsed.get("OPTIONS", {}),
         }
 

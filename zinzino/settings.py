@@ -81,13 +81,16 @@ REDIS_URL = env.valkey("REDIS_URL", _embedded_redis)
 _timeout_ms = env.number("DATABASE_STATEMENT_TIMEOUT_MS", 15_000, least=100, most=3_600_000)
 # A machine that is lost says nothing: by itself the system asks after a silent one in two hours, and waits for a
 # quarter of one until it gives up what it has sent.
-_session: dict[str, str | int] = {
+_session: dict[str, str | int | None] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
     "application_name": "zinzino",
+    # Connections keep the plans of hot statements (zinzino.prepared), unless a pooler that hands one connection to
+    # many knows nothing of them.
+    "prepare_threshold": 0 if env.flag("DATABASE_PREPARE", default=True) else None,
     "options": f"-c statement_timeout={_timeout_ms} -c idle_in_transaction_session_timeout=60000",
 }
 DATABASES: dict[str, dict[str, Any]] = {

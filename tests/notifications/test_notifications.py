@@ -21,7 +21,7 @@ def told(alice: Phone, kitchen: Unit) -> list[str]:
 
 
 def test_the_list_has_the_documented_shape(alice: Phone, told: list[str], statements: make.Statements) -> None:
-    with statements(3):
+    with statements(2):
         data = alice.get("/notifications").data
     assert set(data) == {"notifications", "unread_count", "pagination"}
     assert set(data["notifications"][0]) == {

@@ -5,16 +5,16 @@ import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import orjson
-from django.db import connection
 from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
 from zinzino import clock
 from zinzino.api.renderers import raw
+from zinzino.prepared import prepared
 
 MAX_LIMIT = 100
 MAX_OFFSET = 10_000
@@ -52,6 +52,14 @@ class Pagination(serializers.Serializer[Any]):
     total_capped = serializers.BooleanField(required=False)
 
 
+class Page(NamedTuple):
+    """The rows as raw JSON or as the words of a caller, the `pagination`, and the listing's figure."""
+
+    rows: Any
+    pagination: dict[str, Any]
+    figure: Any
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """One list: the JSON of a row, where rows come from and which, and the time they are sorted by."""
@@ -60,6 +68,8 @@ class Listing:
     source: str
     where: str
     key: str
+    # A figure that is shown beside the rows, by the same parameters.
+    figure: str = "NULL"
 
 
 def page(
@@ -71,21 +81,21 @@ def page(
     cursor: Position | None = None,
     order: Literal["asc", "desc"] = "desc",
     worded: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
-) -> tuple[Any, dict[str, Any]]:
-    """The rows of one page as raw JSON, and its `pagination`, in one statement.
+) -> Page:
+    """One page, in one statement.
 
     `worded` puts a row into the words that only Python knows.
     """
     start = offset if cursor is None else 0
     moment, row_id = cursor or (None, None)
-    with connection.cursor() as db:
+    with prepared() as db:
         db.execute(
             _statement(listing, order, walking=cursor is not None),
             {**parameters, "_limit": limit + 1, "_offset": start, "_moment": moment, "_id": row_id},
         )
         found = db.fetchall()
-    total = found[0][0]
-    rows = [row for row in found if row[1] is not None]
+    total, figure = found[0][:2]
+    rows = [row[2:] for row in found if row[2] is not None]
     more = len(rows) > limit
     rows = rows[:limit]
     described: dict[str, Any] = {
@@ -98,15 +108,15 @@ def page(
     if total > MAX_TOTAL:
         described["total_capped"] = True
     if worded:
-        return [worded(orjson.loads(row[3])) for row in rows], described
-    return raw("[" + ",".join(row[3] for row in rows) + "]"), described
+        return Page([worded(orjson.loads(row[2])) for row in rows], described, figure)
+    return Page(raw("[" + ",".join(row[2] for row in rows) + "]"), described, figure)
 
 
 def _statement(listing: Listing, order: str, *, walking: bool) -> str:
     beyond = ">" if order == "asc" else "<"
     position = f"AND ({listing.key}, id) {beyond} (%(_moment)s, %(_id)s)" if walking else ""
     return f"""
-SELECT counted.total, page.* FROM
+SELECT counted.total, {listing.figure}, page.* FROM
   (SELECT count(*) AS total FROM (SELECT FROM {listing.source} WHERE {listing.where}
     LIMIT {MAX_TOTAL + 1}) AS matching) AS counted
   LEFT JOIN LATERAL
@@ -116,4 +126,4 @@ SELECT counted.total, page.* FROM
 
 
 def _cursor(row: tuple[Any, ...]) -> str:
-    return base64.urlsafe_b64encode(f"{row[2].isoformat()}|{row[1]}".encode()).decode()
+    return base64.urlsafe_b64encode(f"{row[1].isoformat()}|{row[0]}".encode()).decode()

@@ -1,0 +1,1 @@
+"""Django's backend for PostgreSQL, with two things of our own."""
