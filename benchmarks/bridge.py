@@ -6,6 +6,7 @@ the rate, because they do not change with what else the machine is doing.
 """
 
 import argparse
+import json
 import os
 import random
 import socket
@@ -35,15 +36,21 @@ def main() -> None:
     parser.add_argument("--events", type=int, nargs="+", default=[1, 10], help="events in one message")
     parser.add_argument("--bridges", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--json", action="store_true", help="events a message and rows/s of each run, for programs"
+    )
     options = parser.parse_args()
     mosquitto = prepare(options.devices)
     table = Table(
         *("events a message", "rows/s", "rows/CPU s", "bridge µs", "PostgreSQL µs", "broker µs"),
         title=f"{options.bridges} bridges, {options.devices:,} dispensers; µs of CPU a row",
     )
-    for events in options.events:
-        for _ in range(options.rounds):
-            table.add_row(str(events), *run(mosquitto, options, events))
+    rows = [(events, run(mosquitto, options, events)) for events in options.events for _ in range(options.rounds)]
+    if options.json:
+        sys.stdout.write(json.dumps([(events, float(row[0].replace(",", ""))) for events, row in rows]) + "\n")
+        return
+    for events, row in rows:
+        table.add_row(str(events), *row)
     Console().print(table)
 
 

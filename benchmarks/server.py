@@ -5,12 +5,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SCOPES = ("GENERAL", "AUTH", "SYNC", "IOT", "DISPENSE")
+# Requests are counted all the same.
+LIMITS = {f"RATE_LIMIT_{scope}": "100000000/min" for scope in SCOPES} | {"LOGIN_FAILURES_PER_ADDRESS": "1000"}
 
 
 def free_port() -> int:
@@ -20,26 +23,27 @@ def free_port() -> int:
 
 
 @contextmanager
-def running() -> Iterator[int]:
+def running(folder: Path = ROOT / "var" / "bench") -> Iterator[int]:
     """The port of a server that is ready."""
-    port, live_port = free_port(), free_port()
-    limits = {f"RATE_LIMIT_{scope}": "100000000/min" for scope in SCOPES}
+    port = free_port()
     own = {
         "PORT": str(port),
-        "LIVE_PORT": str(live_port),
-        "DATA_DIR": str(ROOT / "var" / "bench"),
+        "LIVE_PORT": str(free_port()),
+        "DATA_DIR": str(folder),
         "LOG_LEVEL": "WARNING",
     }
-    own["LOGIN_FAILURES_PER_ADDRESS"] = "1000"
     command = [sys.executable, "manage.py", "run"]
     with subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, **limits, **own}, stdout=subprocess.PIPE, text=True
+        command, cwd=ROOT, env={**os.environ, **LIMITS, **own}, stdout=subprocess.PIPE, text=True
     ) as process:
-        for line in process.stdout or ():
+        said = process.stdout or ()
+        for line in said:
             if "ready after" in line:
                 break
+        # Or it waits for a reader once the pipe is full.
+        threading.Thread(target=lambda: [None for _ in said], daemon=True).start()
         try:
             yield port
         finally:
             process.send_signal(signal.SIGINT)
-            process.communicate()
+            process.wait()
