@@ -1,4 +1,4 @@
-"""`python -m deploy.cluster`: a trial of several machines on this one, for which ports of its own stand."""
+"""`python -m deploy.cluster`: a trial of several machines on this one, each with a port of its own."""
 
 import argparse
 import shutil
@@ -17,7 +17,7 @@ NAMES = ("primary", "web", "live", "worker", "bridge", "valkey", "broker", "stan
 def main() -> int:
     parser = argparse.ArgumentParser(
         description="Runs two of everything on this machine, kills one after the other while clients write, and "
-        "ends with 1 where anything that was acknowledged is lost. It takes about ten minutes."
+        "ends with 1 where anything that was acknowledged is lost. It takes about five minutes."
     )
     parser.add_argument("--folder", type=Path, default=PROJECT / "var" / "cluster", help="is emptied first")
     parser.add_argument("--only", nargs="*", choices=NAMES, default=(), help="these faults; all if left out")
