@@ -66,7 +66,7 @@ def observe_levels(
     """
     if not levels or (sampled_at and alerts.is_late(sampled_at, newest=device.levels_at, now=now)):
         return []
-    known = {state.kind: state for state in AlertState.objects.filter(device=device, kind__in=levels)}
+    known = {state.kind: state for state in sql.alert_states(device.pk, list(levels))}
     told: list[NotificationType] = []
     changed = []
     for kind, level in levels.items():

@@ -13,6 +13,7 @@ from notifications.models import AlertState
 from notifications.policy import SWITCHES, Audience, Phone
 from zinzino.api.pagination import Listing
 from zinzino.api.renderers import dumps
+from zinzino.prepared import fetched
 
 # The JSON of a notification, the same in its list and in sync (api.md 7).
 NOTIFICATION_JSON = """json_build_object(
@@ -57,6 +58,11 @@ NEWEST = Listing(
     key="created_at",
     figure="(SELECT count(*) FROM notifications WHERE user_id = %(user_id)s AND NOT is_read)",
 )
+
+
+def alert_states(device_id: UUID, kinds: list[str]) -> list[AlertState]:
+    """By the constraint one_alert_per_kind."""
+    return fetched(AlertState, "WHERE device_id = %s AND kind = ANY(%s::text[])", (device_id, kinds))
 
 
 def unread_by_type(user_id: UUID) -> dict[str, int]:

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
+from devices import sql as devices_sql
 from devices.firmware import jobs
 from devices.firmware.models import FirmwareJob
 from devices.models import Device
@@ -38,7 +39,7 @@ class Status:
 @transaction.atomic
 def report_status(device_id: UUID, status: Status, *, now: datetime) -> tuple[Device, list[NotificationType]]:
     """Take a dispenser's levels, version and presence; tell the owner of low levels (mission 3.6)."""
-    device = Device.objects.select_for_update().filter(pk=device_id).first()
+    device = devices_sql.locked(device_id)
     if device is None:
         raise Unauthorized
     levels = {

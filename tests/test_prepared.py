@@ -6,8 +6,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from devices.models import Device
 from tests.clients import Phone, Unit
-from zinzino.prepared import prepared, typed
+from zinzino.prepared import fetched, prepared, typed
 
 PLANNED = "SELECT sum(generic_plans + custom_plans)::int FROM pg_prepared_statements WHERE statement LIKE %s"
 
@@ -74,3 +75,15 @@ def test_a_parameter_that_may_be_null_says_its_type() -> None:
     assert said == "SELECT %(id)s::uuid, %(id)s::uuid, %(at)s::timestamptz"
     with pytest.raises(KeyError):
         typed("SELECT %(unknown)s", {})
+
+
+@pytest.mark.django_db
+def test_a_row_that_was_fetched_is_what_the_orm_reads(kitchen: Unit) -> None:
+    kitchen.cup(True)
+    (found,) = fetched(Device, "WHERE id = %s", (kitchen.id,))
+    read = Device.objects.get(pk=kitchen.id)
+    assert vars(found).keys() == vars(read).keys()
+    named = [field.attname for field in Device._meta.concrete_fields]
+    assert [getattr(found, name) for name in named] == [getattr(read, name) for name in named]
+    assert found.last_decision is not None
+    found.save()

@@ -4,12 +4,18 @@ To plan what joins twelve months of partitions takes several times as long as to
 must always be the same, and its parameters need a type that follows from it: `%(id)s::uuid` where it may be NULL.
 """
 
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
+import orjson
 import psycopg
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
+from django.db.models import JSONField, Model
+
+M = TypeVar("M", bound=Model)
 
 
 def prepared() -> CursorWrapper:
@@ -18,6 +24,39 @@ def prepared() -> CursorWrapper:
     connection.ensure_connection()
     with connection.wrap_database_errors:
         return connection._prepare_cursor(psycopg.Cursor(connection.connection))  # type: ignore[attr-defined, no-any-return]
+
+
+def fetched(model: type[M], rest: str, parameters: Sequence[Any]) -> list[M]:
+    """Rows of a model by a hot statement: the ORM takes longer to say such a statement than to run it.
+
+    `rest` is what follows the name of the table.
+    """
+    columns, names, readers = _columns(model)
+    with prepared() as cursor:
+        cursor.execute(f"SELECT {columns} FROM {model._meta.db_table} {rest}", parameters)
+        rows = cursor.fetchall()
+    return [
+        model.from_db(
+            connection.alias,
+            names,
+            [read(value) if read else value for read, value in zip(readers, row, strict=True)],
+        )
+        for row in rows
+    ]
+
+
+@functools.cache
+def _columns(model: type[Model]) -> tuple[str, list[str], list[Callable[[str | None], Any] | None]]:
+    """The columns, the attributes they become, and how JSON is read, which comes as text."""
+    fields = model._meta.concrete_fields
+    readers: list[Callable[[str | None], Any] | None] = [
+        _json if isinstance(field, JSONField) else None for field in fields
+    ]
+    return ", ".join(str(field.column) for field in fields), [field.attname for field in fields], readers
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)
 
 
 def typed(statement: str, types: Mapping[str, str]) -> str:

@@ -44,15 +44,16 @@ def picture(request: HttpRequest, path: str) -> HttpResponseBase:
 
 
 api: Patterns = [
-    path("openapi.json", document.openapi_json, name="openapi"),
-    *service_views.urlpatterns,
-    *utility_views.urlpatterns,
-    *accounts.urls.urlpatterns,
+    # Django looks from the top: first what phones and dispensers ask for all day.
+    *syncapi.urls.urlpatterns,
+    *telemetry.urls.urlpatterns,
     *devices.urls.urlpatterns,
     *notifications.urls.urlpatterns,
-    *telemetry.urls.urlpatterns,
+    *accounts.urls.urlpatterns,
     *analytics.urls.urlpatterns,
-    *syncapi.urls.urlpatterns,
+    *utility_views.urlpatterns,
+    *service_views.urlpatterns,
+    path("openapi.json", document.openapi_json, name="openapi"),
 ]
 # In production a web server or a bucket serves the pictures.
 media: Patterns = [] if settings.PRODUCTION else [path("media/<path:path>", picture, name="media")]

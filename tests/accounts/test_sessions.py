@@ -107,6 +107,14 @@ def test_a_twin_request_within_ten_seconds_is_no_replay(anyone: Api, alice: Phon
     assert (twin.status_code, twin.data["refresh_token"]) == (200, child["refresh_token"])
 
 
+def test_a_token_that_was_good_is_good_until_its_end(alice: Phone) -> None:
+    assert alice.get("/profile").status_code == 200
+    with time_machine.travel(clock.now() + timedelta(hours=24, seconds=1), tick=False):
+        late = alice.get("/profile")
+    assert (late.status_code, late.error["details"]) == (401, {"reason": "token_expired"})
+    assert alice.get("/profile").status_code == 200
+
+
 def test_after_a_day_a_lost_answer_is_a_replay(anyone: Api, alice: Phone) -> None:
     anyone.post("/auth/refresh", {"refresh_token": alice.refresh_token})
     with time_machine.travel(clock.now() + timedelta(hours=24, seconds=1), tick=False):
