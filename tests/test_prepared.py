@@ -87,3 +87,14 @@ def test_a_row_that_was_fetched_is_what_the_orm_reads(kitchen: Unit) -> None:
     assert [getattr(found, name) for name in named] == [getattr(read, name) for name in named]
     assert found.last_decision is not None
     found.save()
+
+
+@pytest.mark.django_db
+def test_parameters_stand_where_they_are_named_and_a_percent_sign_stays_one() -> None:
+    with prepared() as cursor:
+        cursor.execute("SELECT %(b)s::int, %(a)s::int, %(b)s::int, 10 %% 4", {"a": 1, "b": 2, "unused": 3})
+        assert cursor.fetchone() == (2, 1, 2, 2)
+        cursor.execute("SELECT %s::int, %s::int", (1, 2))
+        assert cursor.fetchone() == (1, 2)
+        cursor.execute("SELECT 10 % 4")
+        assert cursor.fetchone() == (2,)

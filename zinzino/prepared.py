@@ -5,6 +5,7 @@ must always be the same, and its parameters need a type that follows from it: `%
 """
 
 import functools
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -17,13 +18,39 @@ from django.db.models import JSONField, Model
 
 M = TypeVar("M", bound=Model)
 
+PLACEHOLDER = re.compile(r"%%|%s|%\((\w+)\)s")
+
+
+class PreparedCursor(psycopg.RawCursor[Any]):
+    """psycopg takes a statement of more than 4 kB apart anew at each execution; this one remembers."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> "PreparedCursor":
+        if params is None:
+            return super().execute(query, **options)
+        text, names = _numbered(query)
+        return super().execute(text, [params[name] for name in names] if names else params, **options)
+
+
+@functools.lru_cache(maxsize=256)
+def _numbered(statement: str) -> tuple[str, list[str]]:
+    """`$1` for `%(name)s`, the same number wherever the name stands, and the names in their order; or for `%s`."""
+    places = itertools.count(1)
+    numbers: dict[str, int] = {}
+
+    def number(found: re.Match[str]) -> str:
+        if found[0] == "%%":
+            return "%"
+        return f"${next(places)}" if found[1] is None else f"${numbers.setdefault(found[1], len(numbers) + 1)}"
+
+    return PLACEHOLDER.sub(number, statement), list(numbers)
+
 
 def prepared() -> CursorWrapper:
     """A cursor as `connection.cursor()` gives one, whose statements the connection keeps (DATABASE_PREPARE)."""
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     with connection.wrap_database_errors:
-        return connection._prepare_cursor(psycopg.Cursor(connection.connection))  # type: ignore[attr-defined, no-any-return]
+        return connection._prepare_cursor(PreparedCursor(connection.connection))  # type: ignore[attr-defined, no-any-return]
 
 
 def fetched(model: type[M], rest: str, parameters: Sequence[Any]) -> list[M]:
