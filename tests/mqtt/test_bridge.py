@@ -206,7 +206,7 @@ def test_commands_go_on_after_the_database_was_away(
 
 def test_the_users_of_the_broker_are_followed_after_the_database_was_away(broker: Broker, unit: Unit) -> None:
     with watching(broker):
-        assert cut_sessions() == 1
+        assert cut_sessions() >= 1
         before = hash_in(broker, unit)
         Unit(unit.id, unit.post("/iot/credentials/rotate").data["token"]).post("/iot/hello")
         assert until(lambda: hash_in(broker, unit) != before, 8)
@@ -224,9 +224,11 @@ def watching(broker: Broker) -> Iterator[None]:
     thread = threading.Thread(target=follow)
     thread.start()
     time.sleep(1)
-    yield
-    over.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_a_revoked_unit_is_dropped_within_two_seconds(broker: Broker, alice: Phone, unit: Unit) -> None:

@@ -95,7 +95,8 @@ def said(*words: str) -> dict[str, Any]:
 @contextmanager
 def reading(role: str) -> Iterator[psycopg.Connection[Any]]:
     """As somebody who has logged in with the role: its rights and its settings."""
-    params = connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}
+    # Nothing is prepared: of a prepared statement the server takes one command only, and refuses two for that.
+    params = connection.get_connection_params() | {"cursor_factory": psycopg.Cursor, "prepare_threshold": None}
     with closing(psycopg.connect(**params, autocommit=True)) as reads:
         settings = reads.execute(
             "SELECT unnest(setconfig) FROM pg_db_role_setting WHERE setrole = %s::regrole", (role,)
