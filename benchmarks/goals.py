@@ -7,6 +7,7 @@ Ratios in one interleaved run: our server with all that it does, stock Django RE
 
 import argparse
 import os
+import signal
 
 from rich.console import Console
 
@@ -18,6 +19,9 @@ PARTS = ("endpoints", "logins", "history", "ingest", "scenarios")
 
 def main() -> None:
     options = parsed()
+    # However it is told to end, its servers end with it.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.default_int_handler)
     os.environ |= {**LIMITS, "DATA_DIR": str(FOLDER), "LOG_LEVEL": "WARNING"}
     os.environ["DJANGO_SETTINGS_MODULE"] = "zinzino.settings"
     import django

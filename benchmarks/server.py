@@ -40,6 +40,8 @@ def running(folder: Path = ROOT / "var" / "bench") -> Iterator[int]:
         for line in said:
             if "ready after" in line:
                 break
+        else:
+            sys.exit("the product did not start")
         # Or it waits for a reader once the pipe is full.
         threading.Thread(target=lambda: [None for _ in said], daemon=True).start()
         try:
