@@ -10,11 +10,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import orjson
 import psycopg
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
-from django.db.models import JSONField, Model
+from django.db.models import Model
 
 M = TypeVar("M", bound=Model)
 
@@ -66,24 +65,18 @@ def fetched(model: type[M], rest: str, parameters: Sequence[Any]) -> list[M]:
         model.from_db(
             connection.alias,
             names,
-            [read(value) if read else value for read, value in zip(readers, row, strict=True)],
+            [read(value, None, connection) if read else value for read, value in zip(readers, row, strict=True)],
         )
         for row in rows
     ]
 
 
 @functools.cache
-def _columns(model: type[Model]) -> tuple[str, list[str], list[Callable[[str | None], Any] | None]]:
-    """The columns, the attributes they become, and how JSON is read, which comes as text."""
+def _columns(model: type[Model]) -> tuple[str, list[str], list[Callable[..., Any] | None]]:
+    """The columns, the attributes they become, and how a field reads what the driver gives for it."""
     fields = model._meta.concrete_fields
-    readers: list[Callable[[str | None], Any] | None] = [
-        _json if isinstance(field, JSONField) else None for field in fields
-    ]
+    readers = [getattr(field, "from_db_value", None) for field in fields]
     return ", ".join(str(field.column) for field in fields), [field.attname for field in fields], readers
-
-
-def _json(text: str | None) -> Any:
-    return None if text is None else orjson.loads(text)
 
 
 def typed(statement: str, types: Mapping[str, str]) -> str:

@@ -6,7 +6,6 @@ Every token names its key (`kid`), so that a new key logs nobody out (RFC 7515, 
 import functools
 import hashlib
 import math
-import time
 from typing import Any
 
 import jwt
@@ -14,6 +13,8 @@ from django.conf import settings
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError, TokenBackendExpiredToken
 from rest_framework_simplejwt.settings import api_settings
+
+from zinzino import clock
 
 # Tokens whose signature was found to be good, in each process; the least recently seen is forgotten.
 VERIFIED_KEPT = 4096
@@ -54,7 +55,7 @@ def decode(token: str) -> dict[str, Any]:
     """The claims of a token whose signature, times and issuer are good. Raises TokenBackendError."""
     claims = _verified(token, (settings.JWT_SIGNING_KEY, *settings.JWT_OLD_KEYS))
     # All else that was looked at stays as it is; what has no end is judged by whoever asked.
-    if claims.get("exp", math.inf) <= time.time():
+    if claims.get("exp", math.inf) <= clock.now().timestamp():
         raise TokenBackendExpiredToken("expired")
     return dict(claims)
 
