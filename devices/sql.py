@@ -4,8 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from devices import plans
-from devices.models import Device
-from zinzino.prepared import fetched, prepared
+from zinzino.prepared import prepared
 
 # The JSON of a plan (api.md 3). Its warnings depend on the reader's language: only its own endpoint has them.
 PLAN_JSON = f"""(d.plan - '{{{",".join(plans.HIDDEN)}}}'::text[] || jsonb_build_object(
@@ -77,11 +76,6 @@ SELECT d.user_id, json_build_object({DEVICE_FIELDS},
         'daily_average', round(doses.month::numeric / least(30, greatest(1, d.today - d.registered + 1)), 1),
         'weekly_total', doses.week, 'monthly_total', doses.month)) AS shown, d.plan AS stored_plan
   FROM day d, doses"""
-
-
-def locked(device_id: UUID) -> Device | None:
-    """The device, its row locked until the transaction ends."""
-    return next(iter(fetched(Device, "WHERE id = %s FOR UPDATE", (device_id,))), None)
 
 
 def living_credential(hashed: str) -> tuple[Any, ...] | None:

@@ -10,10 +10,8 @@ from uuid import UUID
 import orjson
 from django.db import connection
 
-from telemetry.sql import LockedDevice
+from telemetry.sql import HARDLY, LockedDevice
 
-# The part of the time to silence by which it may end early.
-HARDLY = 1 / 40
 # The dispensers of the batch, and where doses are among its events all others of the same people: their doses
 # count against each other. In the order of their ids, as `telemetry.family` locks them.
 LOCK = f"""

@@ -9,13 +9,13 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from devices import sql as devices_sql
 from devices.firmware import jobs
 from devices.firmware.models import FirmwareJob
 from devices.models import Device
 from notifications import offline
 from notifications import services as notifications
 from notifications.models import AlertKind, NotificationType
+from telemetry import sql
 from telemetry.models import Action, ActivityLog
 from zinzino.api.errors import Unauthorized
 from zinzino.ids import uuid7
@@ -39,9 +39,10 @@ class Status:
 @transaction.atomic
 def report_status(device_id: UUID, status: Status, *, now: datetime) -> tuple[Device, list[NotificationType]]:
     """Take a dispenser's levels, version and presence; tell the owner of low levels (mission 3.6)."""
-    device = devices_sql.locked(device_id)
-    if device is None:
+    heard = hear(device_id, status, now=now)
+    if heard is None:
         raise Unauthorized
+    device, changes = heard
     levels = {
         kind: level
         for kind, level in (
@@ -54,11 +55,27 @@ def report_status(device_id: UUID, status: Status, *, now: datetime) -> tuple[De
     for kind in told:
         log_low_level(device, kind, now=now)
     before = device.firmware_version
-    apply_status(device, status, now=now)
+    for name, value in changes.items():
+        setattr(device, name, value)
     # The same version once more says something only of a dispenser that is to run another one.
     if status.firmware_version is not None and (status.firmware_version != before or device.updating_until):
         hear_version(device, status.firmware_version, now=now)
     return device, told
+
+
+def hear(device_id: UUID, status: Status, *, now: datetime) -> tuple[Device, dict[str, Any]] | None:
+    """Take what a dispenser says of itself; what it was, and what has changed. None where it was removed."""
+    grace = timedelta(seconds=status.next_contact_s or 0) * SILENT_AFTER_HEARTBEATS
+    return sql.hear(
+        device_id,
+        battery_level=status.battery_level,
+        supplement_level=status.supplement_level,
+        firmware_version=status.firmware_version,
+        is_connected=status.is_connected is not False,
+        shown_before=now - SHOWN_EVERY,
+        silent_at=max(silent_at(now), now + grace),
+        now=now,
+    )
 
 
 def hear_version(device: Device, version: str, *, now: datetime) -> None:
@@ -71,34 +88,6 @@ def hear_version(device: Device, version: str, *, now: datetime) -> None:
 def log_update(device: Device, job: FirmwareJob, *, now: datetime) -> None:
     versions = {"from": job.from_version, "to": job.rollout.release.version}
     log_line(device, Action.FIRMWARE_UPDATED, now=now, metadata=versions)
-
-
-def apply_status(device: Device, status: Status, *, now: datetime) -> None:
-    reported = {
-        "battery_level": status.battery_level,
-        "supplement_level": status.supplement_level,
-        "firmware_version": status.firmware_version,
-        "is_connected": status.is_connected is not False,
-        "setup_state": "online",
-        "last_seen": shown_at(device.last_seen, now),
-        "last_sync": shown_at(device.last_sync, now),
-    }
-    changes = {
-        name: value for name, value in reported.items() if value is not None and value != getattr(device, name)
-    }
-    if changes:
-        changes["updated_at"] = now
-    grace = timedelta(seconds=status.next_contact_s) if status.next_contact_s else timedelta()
-    changes |= {"contact_at": now, "silent_at": max(silent_at(now), now + grace * SILENT_AFTER_HEARTBEATS)}
-    if levels_reported(status):
-        changes["levels_at"] = now
-    Device.objects.filter(pk=device.pk).update(**changes)
-    for name, value in changes.items():
-        setattr(device, name, value)
-
-
-def levels_reported(status: Status) -> bool:
-    return status.battery_level is not None or status.supplement_level is not None
 
 
 LOGGED_AS = {

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from django.db import connection
 
+from devices.models import Device
 from zinzino.api.pagination import Listing
-from zinzino.prepared import prepared, typed
+from zinzino.prepared import columns_of, prepared, read, typed
 
 # The JSON of one line of the log (api.md 6); sync leaves the device's name out.
 ACTIVITY_FIELDS = """
@@ -138,6 +139,46 @@ SELECT (SELECT coalesce(json_agg(json_build_array(
                             LEFT JOIN dispenses p ON p.id = c.dispense_id
          WHERE k.device_id = %(device_id)s AND k.key = ANY(%(keys)s::text[]) LIMIT 1)"""
 
+# The part of the time to silence by which it may end early.
+HARDLY = 1 / 40
+# The end of presence is indexed: a row for which it hardly moves keeps its place on the page.
+CONTACT = f"""contact_at = %(now)s, silent_at = CASE
+    WHEN silent_at <= %(silent_at)s AND silent_at > %(silent_at)s - (%(silent_at)s - %(now)s) * {HARDLY}
+    THEN silent_at ELSE %(silent_at)s END"""
+ONLINE = f"""is_connected = true, setup_state = 'online', {CONTACT},
+  last_seen = %(shown_at)s, last_sync = %(shown_at)s, updated_at = %(now)s"""
+
+# What a contact says of itself, and what phones see of that. NULL says nothing.
+SAID = {
+    "battery_level": "coalesce(%(battery_level)s, battery_level)",
+    "supplement_level": "coalesce(%(supplement_level)s, supplement_level)",
+    "firmware_version": "coalesce(%(firmware_version)s, firmware_version)",
+    "is_connected": "%(is_connected)s",
+    "setup_state": "'online'",
+    "last_seen": "CASE WHEN last_seen > %(shown_before)s THEN last_seen ELSE %(now)s END",
+    "last_sync": "CASE WHEN last_sync > %(shown_before)s THEN last_sync ELSE %(now)s END",
+}
+CHANGED = (*SAID, "updated_at", "contact_at", "levels_at", "silent_at")
+# It locks the row and tells what it was; alerts are judged by both.
+HEARD = typed(
+    f"""
+UPDATE devices SET
+  {", ".join(f"{name} = {value}" for name, value in SAID.items())},
+  updated_at = CASE WHEN ({", ".join(SAID)}) IS DISTINCT FROM ({", ".join(SAID.values())})
+                    THEN %(now)s ELSE updated_at END,
+  levels_at = CASE WHEN coalesce(%(battery_level)s, %(supplement_level)s) IS NULL
+                   THEN levels_at ELSE %(now)s END, {CONTACT}
+ WHERE id = %(device_id)s
+RETURNING {columns_of(Device, of="old")}, {", ".join(f"new.{name}" for name in CHANGED)}""",
+    {
+        "uuid": "device_id",
+        "smallint": "battery_level supplement_level",
+        "text": "firmware_version",
+        "boolean": "is_connected",
+        "timestamptz": "now shown_before silent_at",
+    },
+)
+
 # NULL has no type of its own, and of what is selected for an INSERT none follows.
 RECORDED_TYPES = {
     "uuid": "device_id user_id decision_id state_id dispense_id activity_id request_id",
@@ -151,7 +192,7 @@ RECORDED_TYPES = {
     "bigint": "event_count plan_version",
 }
 RECORD = typed(
-    """
+    f"""
 WITH key AS (
   INSERT INTO event_keys (device_id, key, decision_id, created_at)
   SELECT %(device_id)s, name, %(decision_id)s, %(now)s FROM unnest(%(keys)s::text[]) AS name),
@@ -186,15 +227,14 @@ UPDATE devices SET
   last_dose_event_at = CASE WHEN %(dispense_id)s::uuid IS NULL THEN last_dose_event_at ELSE %(at)s END,
   total_doses_dispensed = total_doses_dispensed + (%(dispense_id)s::uuid IS NOT NULL)::int,
   last_decision = coalesce(%(last_decision)s::jsonb, last_decision),
-  is_connected = true, setup_state = 'online', contact_at = %(now)s, silent_at = %(silent_at)s,
-  last_seen = %(shown_at)s, last_sync = %(shown_at)s, updated_at = %(now)s
+  {ONLINE}
 WHERE id = %(device_id)s""",
     RECORDED_TYPES,
 )
 
 
 # A dose that no decision allowed: a dispenser gave it by itself. Nothing where its id is taken.
-UNASKED = """
+UNASKED = f"""
 WITH dose AS (
   INSERT INTO dispenses (id, user_id, device_id, family, status, counts, decided_by, protocol, amount,
                          actual_amount, unit, plan_version, time_quality, reported_at, activity_id,
@@ -215,13 +255,12 @@ day AS (
 UPDATE devices SET
   total_doses_dispensed = total_doses_dispensed + %(poured)s::int, event_count = event_count + 1,
   last_dose_event_at = CASE WHEN %(poured)s THEN greatest(last_dose_event_at, %(at)s) ELSE last_dose_event_at END,
-  is_connected = true, setup_state = 'online', contact_at = %(now)s, silent_at = %(silent_at)s,
-  last_seen = %(shown_at)s, last_sync = %(shown_at)s, updated_at = %(now)s
+  {ONLINE}
 FROM dose WHERE devices.id = %(device_id)s"""
 
 # One dose ends: itself, its line in the log, its day, its dispenser. A dose that never came out gives
 # back what the decision counted, and the cup that still waits for it may be asked about again.
-SETTLE = """
+SETTLE = f"""
 WITH dose AS (
   UPDATE dispenses SET status = %(status)s, counts = %(counts)s, is_fault = %(is_fault)s,
          actual_amount = %(actual_amount)s, reported_at = %(reported_at)s, finished_at = %(finished_at)s
@@ -239,8 +278,7 @@ UPDATE devices SET
       SELECT FROM dispenses later WHERE later.device_id = devices.id AND later.user_id = devices.user_id
          AND later.counts AND later.id <> %(dispense_id)s AND later.authorized_at > %(authorized_at)s)
     THEN last_dose_event_at END,
-  is_connected = true, setup_state = 'online', contact_at = %(now)s, silent_at = %(silent_at)s,
-  last_seen = %(shown_at)s, last_sync = %(shown_at)s, updated_at = %(now)s
+  {ONLINE}
 WHERE id = %(device_id)s"""
 
 # By dispenses_of_family; no local day begins or ends further away than this from one of its moments.
@@ -297,6 +335,17 @@ def newest_by_own_clock(device_id: UUID) -> datetime | None:
         cursor.execute(NEWEST_BY_OWN_CLOCK, (device_id,))
         row: tuple[datetime] | None = cursor.fetchone()
     return row[0] if row else None
+
+
+def hear(device_id: UUID, **said: Any) -> tuple[Device, dict[str, Any]] | None:
+    """A dispenser as it was before this contact, locked, and the columns that it changes; None if it is gone."""
+    with prepared() as cursor:
+        cursor.execute(HEARD, {"device_id": device_id, **said})
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    size = len(CHANGED)
+    return read(Device, row[:-size]), dict(zip(CHANGED, row[-size:], strict=True))
 
 
 def record(**values: Any) -> None:

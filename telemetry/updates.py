@@ -109,7 +109,7 @@ def report(caller: DeviceCaller, job_id: UUID, said: Report, *, now: datetime) -
     if changed and job.status == jobs.Status.SUCCEEDED:
         presence.log_update(device, job, now=now)
     runs = said.version if job.status == said.state == jobs.Status.SUCCEEDED else None
-    presence.apply_status(device, Status(firmware_version=runs), now=now)
+    presence.hear(device.pk, Status(firmware_version=runs), now=now)
     return job, job.status == jobs.Status.CANCELLED or held_back(job)
 
 

@@ -57,26 +57,28 @@ def fetched(model: type[M], rest: str, parameters: Sequence[Any]) -> list[M]:
 
     `rest` is what follows the name of the table.
     """
-    columns, names, readers = _columns(model)
     with prepared() as cursor:
-        cursor.execute(f"SELECT {columns} FROM {model._meta.db_table} {rest}", parameters)
-        rows = cursor.fetchall()
-    return [
-        model.from_db(
-            connection.alias,
-            names,
-            [read(value, None, connection) if read else value for read, value in zip(readers, row, strict=True)],
-        )
-        for row in rows
-    ]
+        cursor.execute(f"SELECT {columns_of(model)} FROM {model._meta.db_table} {rest}", parameters)
+        return [read(model, row) for row in cursor.fetchall()]
+
+
+def columns_of(model: type[Model], *, of: str = "") -> str:
+    """What to select for `read`; `of` names the row where there are several."""
+    prefix = f"{of}." if of else ""
+    return ", ".join(f"{prefix}{field.column}" for field in model._meta.concrete_fields)
+
+
+def read(model: type[M], row: Sequence[Any]) -> M:
+    """A row as its fields read what the driver gives for it."""
+    names, readers = _readers(model)
+    values = [said(value, None, connection) if said else value for said, value in zip(readers, row, strict=True)]
+    return model.from_db(connection.alias, names, values)
 
 
 @functools.cache
-def _columns(model: type[Model]) -> tuple[str, list[str], list[Callable[..., Any] | None]]:
-    """The columns, the attributes they become, and how a field reads what the driver gives for it."""
+def _readers(model: type[Model]) -> tuple[list[str], list[Callable[..., Any] | None]]:
     fields = model._meta.concrete_fields
-    readers = [getattr(field, "from_db_value", None) for field in fields]
-    return ", ".join(str(field.column) for field in fields), [field.attname for field in fields], readers
+    return [field.attname for field in fields], [getattr(field, "from_db_value", None) for field in fields]
 
 
 def typed(statement: str, types: Mapping[str, str]) -> str:

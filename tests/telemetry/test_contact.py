@@ -19,7 +19,7 @@ from zinzino import clock
 def test_a_hello_is_answered_with_all_that_it_must_know(kitchen: Unit, statements: make.Statements) -> None:
     kitchen.post("/iot/heartbeat", {})
     hello = {"boot": 42, "conn": 1, "firmware_version": "1.3.0", "hardware_rev": "d1", "battery_level": 84}
-    with statements(12):  # one of them begins an alert's state, once
+    with statements(11):  # one of them begins an alert's state, once
         answer = kitchen.post("/iot/hello", hello)
     assert answer.status_code == 200
     told = answer.data
@@ -66,7 +66,7 @@ def test_a_wrong_field_of_a_hello_is_named(kitchen: Unit, field: dict[str, Any])
 def test_a_heartbeat_stores_no_row_and_keeps_it_present(kitchen: Unit, statements: make.Statements) -> None:
     kitchen.post("/iot/heartbeat", {})
     soon = clock.now() + timedelta(seconds=30)
-    with time_machine.travel(soon, tick=False), statements(4):
+    with time_machine.travel(soon, tick=False), statements(3):
         answer = kitchen.post("/iot/heartbeat", {"rssi": -60, "boot": 3, "conn": 1, "next_contact_s": 7200}).data
     assert answer == {"plan_version": 1, "pending_commands": 0, "heartbeat_s": 900}
     assert Device.objects.get().silent_at == soon + timedelta(seconds=7200 * 2.5)

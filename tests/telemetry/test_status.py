@@ -21,8 +21,10 @@ def test_a_report_answers_the_documented_shape(kitchen: Unit, statements: make.S
         "is_connected": True,
         "firmware_version": "1.2.4",
     }
-    with statements(6):  # a version that is new may be an update's
+    with statements(5):  # a version that is new may be an update's
         answer = kitchen.status(**report).data
+    with statements(4):
+        kitchen.status(**report)
 
     assert (
         answer.items()
@@ -119,6 +121,17 @@ def test_a_heartbeat_without_news_changes_nothing_that_phones_see(kitchen: Unit)
         before.updated_at,
     )
     assert after.contact_at == now + timedelta(seconds=59)
+
+
+def test_reports_in_quick_succession_leave_the_row_on_its_page(kitchen: Unit) -> None:
+    """The end of presence is indexed, so that it moves only when it moves by more than hardly."""
+    now = clock.now()
+    ends = []
+    for seconds, promise in ((0, None), (30, None), (90, None), (100, 7200), (110, None)):
+        status = presence.Status(next_contact_s=promise)
+        presence.report_status(kitchen.id, status, now=now + timedelta(seconds=seconds))
+        ends.append((Device.objects.get().silent_at - now).total_seconds())
+    assert ends == [2250, 2250, 90 + 2250, 100 + 18_000, 110 + 2250]
 
 
 def test_presence_ends_by_word_and_by_silence(alice: Phone, kitchen: Unit) -> None:
