@@ -9,7 +9,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.stock.settings"
 
 application = get_wsgi_application()
 
-from zinzino import timestamps  # noqa: E402 - after the settings
+from zinzino import loaders  # noqa: E402 - after the settings
 
 # It comes with the product's tables, and is none of Django's.
-connection_created.disconnect(timestamps.register)
+connection_created.disconnect(loaders.register)

@@ -1,15 +1,16 @@
-"""Instants from the database are what psycopg reads, in UTC."""
+"""Values from the database are what psycopg reads; instants in UTC."""
 
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import psycopg
 import pytest
 from django.db import DataError, connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from zinzino.timestamps import UtcLoader
+from zinzino.loaders import UtcLoader
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +32,15 @@ def test_django_leaves_our_loader_in_place() -> None:
     read("now()")
     adapters = connection.connection.adapters
     assert adapters.get_loader(adapters.types["timestamptz"].oid, psycopg.pq.Format.TEXT) is UtcLoader
+
+
+def test_json_is_read_as_python_values() -> None:
+    found = read("""json_build_object('at', 1.5, 'n', 2::bigint, 'none', NULL, 'list', ARRAY['ğ', '"'])""")
+    assert found == {"at": 1.5, "n": 2, "none": None, "list": ["ğ", '"']}
+    adapters = connection.connection.adapters
+    loader = adapters.get_loader(adapters.types["json"].oid, psycopg.pq.Format.TEXT)
+    assert loader is not None
+    assert loader._loads is orjson.loads
 
 
 def test_a_session_in_another_zone_reads_the_same_instant() -> None:

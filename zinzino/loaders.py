@@ -1,16 +1,19 @@
-"""Instants as PostgreSQL sends them, read ten times as fast as by the loader that Django registers.
+"""How values from PostgreSQL are read: the same as by the loaders that Django and psycopg register, but faster.
 
-Its own is Python that takes a text apart; sessions are in UTC, and for those `fromisoformat` reads the same.
+Instants ten times: their own loader is Python that takes a text apart; sessions are in UTC, and for those
+`fromisoformat` reads the same. JSON by the reader that also reads what the API is sent.
 """
 
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 from psycopg.abc import Buffer
 from psycopg.types.datetime import TimestamptzLoader
+from psycopg.types.json import set_json_loads
 
 
 class UtcLoader(TimestamptzLoader):
@@ -28,3 +31,4 @@ class UtcLoader(TimestamptzLoader):
 @receiver(connection_created)
 def register(connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:
     connection.connection.adapters.register_loader("timestamptz", UtcLoader)
+    set_json_loads(orjson.loads, connection.connection)
