@@ -41,6 +41,7 @@ def test_json_is_read_as_python_values() -> None:
     loader = adapters.get_loader(adapters.types["json"].oid, psycopg.pq.Format.TEXT)
     assert loader is not None
     assert loader._loads is orjson.loads
+    assert read("""'{"a": 1}'::jsonb""") == '{"a": 1}'
 
 
 def test_a_session_in_another_zone_reads_the_same_instant() -> None:

@@ -13,7 +13,7 @@ from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 from psycopg.abc import Buffer
 from psycopg.types.datetime import TimestamptzLoader
-from psycopg.types.json import set_json_loads
+from psycopg.types.json import JsonLoader
 
 
 class UtcLoader(TimestamptzLoader):
@@ -28,7 +28,13 @@ class UtcLoader(TimestamptzLoader):
         return at.astimezone(UTC)
 
 
+class OrjsonLoader(JsonLoader):
+    """For `json` alone: what a JSONField keeps is `jsonb`, of which Django wants the text."""
+
+    _loads = staticmethod(orjson.loads)
+
+
 @receiver(connection_created)
 def register(connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:
     connection.connection.adapters.register_loader("timestamptz", UtcLoader)
-    set_json_loads(orjson.loads, connection.connection)
+    connection.connection.adapters.register_loader("json", OrjsonLoader)

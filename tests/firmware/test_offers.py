@@ -23,7 +23,7 @@ def test_an_update_is_offered_with_all_that_is_needed_to_prove_it(
 ) -> None:
     unit.post("/iot/heartbeat")
     release = FirmwareRelease.objects.get()
-    with statements(11):
+    with statements(10):
         answer = unit.get(f"/iot/firmware/check?version=2.1.0&hw={HARDWARE}")
     told = answer.data
     job = FirmwareJob.objects.get()
@@ -41,7 +41,7 @@ def test_without_a_rollout_a_check_is_cheap_and_makes_no_row(
     unit: Unit, release: FirmwareRelease, statements: make.Statements
 ) -> None:
     unit.post("/iot/heartbeat")
-    with statements(4):
+    with statements(3):
         told = look(unit)
     assert told == {"available": False, "reason": "no_update"}
     assert not FirmwareJob.objects.exists()
