@@ -1,8 +1,10 @@
 """`POST` and `DELETE /profile/picture` (mission 2.3), and where the files go."""
 
 import re
+import resource
 import uuid
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +264,40 @@ def test_a_full_disk_is_503(alice: Phone, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(FileSystemStorage, "save", full)
     assert files.upload(alice, files.photo()).status_code == 503
+
+
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """What the system does to this process where a disk is full in the middle of a file."""
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, former[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+
+
+def test_of_a_file_that_is_cut_off_in_the_middle_nothing_stays(
+    alice: Phone, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    keep, remove = pictures.keep, pictures.remove
+
+    def cut_off(name: str, content: bytes) -> None:
+        with no_file_beyond(1000):
+            keep(name, content)
+
+    def seen(names: Iterable[str]) -> None:
+        begun.extend(path.stat().st_size for path in media.rglob("*.jpg"))
+        remove(names)
+
+    monkeypatch.setattr(pictures, "keep", cut_off)
+    monkeypatch.setattr(pictures, "remove", seen)
+    answer = files.upload(alice, files.photo())
+    assert (answer.status_code, answer.error["code"], answer["Retry-After"]) == (503, "SERVICE_UNAVAILABLE", "2")
+    assert begun == [1000]
+    assert files.there(media) == []
+    assert alice.get("/profile").data["profile_picture"] is None
 
 
 def test_removing_the_picture_says_so(
