@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: chromium mosquitto cluster wrk help run test lint audit soak trial bench lock clean venv packages dev-packages
+.PHONY: chromium mosquitto cluster wrk help run test lint audit soak mixed-soak trial bench lock clean venv packages dev-packages
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 run: packages mosquitto ## the whole product on http://127.0.0.1:3000 (HOST, PORT, DATA_DIR, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python manage.py run --tied
@@ -42,6 +42,9 @@ mosquitto:
 
 soak: dev-packages ## the long runs
 	@$(BIN)/python -m pytest -m soak $(ARGS)
+
+mixed-soak: dev-packages mosquitto ## half an hour at 70 % of capacity while its parts fail (ARGS="--minutes 3" is shorter)
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 trial: packages mosquitto cluster ## two of everything on this machine, killed one by one: is anything lost?
 	@$(BIN)/python -m deploy.cluster $(ARGS)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.conftest import Product
+from tests.faults.product import Product
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.slow]
 

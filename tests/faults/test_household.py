@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.embedded.conftest import eventually
-from tests.faults.conftest import Product
+from tests.faults.product import Product
 from zinzino import embedded
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.slow]

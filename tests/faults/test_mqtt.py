@@ -15,7 +15,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.embedded.conftest import eventually
-from tests.faults.conftest import Product
+from tests.faults.product import Product
 from zinzino.mosquitto import installed
 
 pytestmark = [

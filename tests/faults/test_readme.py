@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Product
+from tests.faults.product import Product
 from zinzino import embedded
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.slow]

@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 
 from tests.embedded.conftest import eventually, gone
-from tests.faults.conftest import Product
+from tests.faults.product import Product
 from zinzino import embedded
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.slow]

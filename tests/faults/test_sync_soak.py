@@ -18,7 +18,7 @@ import pytest
 from examples.sync_client import over_http
 from tests import make
 from tests.embedded.conftest import eventually
-from tests.faults.conftest import Product
+from tests.faults.product import Product
 from tests.syncapi.histories.world import TRUTH
 from zinzino import embedded
 
