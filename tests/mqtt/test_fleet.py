@@ -4,15 +4,21 @@ import asyncio
 import signal
 import subprocess
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
+import psycopg
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
 from pytest_django import Settings
 
+from telemetry.management.commands import simulate_fleet
 from telemetry.simulation import fleet, verdict
 from telemetry.simulation.faults import OFTEN, Faults
 from telemetry.simulation.run import Run, live
@@ -75,3 +81,17 @@ def test_faults_are_known_by_name() -> None:
     assert Faults.named("lost, twice", dice).chosen == {"lost", "twice"}
     with pytest.raises(ValueError, match="unknown faults: lots; there are"):
         Faults.named("lots", dice)
+
+
+def test_the_verdict_needs_no_session_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server may be restarted while the fleet lives."""
+
+    def watched(*_args: Any, **_options: Any) -> list[Unit]:
+        with psycopg.connect(**connection.get_connection_params()) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", (connection.connection.info.backend_pid,))
+        time.sleep(0.2)
+        return []
+
+    monkeypatch.setattr(simulate_fleet.Command, "watched", watched)
+    with pytest.raises(CommandError, match="nothing_happened"):
+        call_command("simulate_fleet", devices=3, json=True)

@@ -1,23 +1,19 @@
 """What is done to the running product, on one machine."""
 
-import errno
-import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import redis
 
 from tests.faults.product import Product
+from tests.soak.disk import Media
 
 BROKER_DOWN_S, DISK_FULL_S = 20.0, 30.0
 FOUND_WITHIN_S = 20.0
-MEDIA_MIB = 48
 
 
 def nothing() -> None: ...
@@ -41,7 +37,7 @@ class Fault:
         return self.lasts_s + self.settles_s
 
 
-def faults(product: Product, media: "Media") -> Iterator[Fault]:
+def faults(product: Product, media: Media) -> Iterator[Fault]:
     """In the order of their coming."""
 
     def kill(who: Callable[[], psutil.Process], signum: signal.Signals = signal.SIGKILL) -> Callable[[], None]:
@@ -107,35 +103,3 @@ def keep_down(product: Product, seconds: float) -> None:
 def flush(product: Product) -> None:
     with redis.Redis(unix_socket_path=str(product.layout.valkey_socket)) as client:
         client.flushall()
-
-
-class Media:
-    """A small disk of its own where pictures lie, so that it can be full. Only who may mount has one."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.filler = folder, folder / "filler"
-        folder.mkdir(parents=True)
-        command = ["mount", "-t", "tmpfs", "-o", f"size={MEDIA_MIB}m,mode=0755", "tmpfs", str(folder)]
-        self.is_mounted = (
-            os.geteuid() == 0 and subprocess.run(command, capture_output=True, check=False).returncode == 0
-        )
-
-    def fill(self) -> None:
-        with self.filler.open("ab", buffering=0) as file:
-            for size in (1 << 20, 1 << 12, 1):
-                with suppress(OSError):
-                    while True:
-                        file.write(b"\0" * size)
-        if self.free():
-            raise OSError(errno.EAGAIN, "the disk is not full")
-
-    def free(self) -> int:
-        about = os.statvfs(self.folder)
-        return about.f_bavail * about.f_frsize
-
-    def make_room(self) -> None:
-        self.filler.unlink()
-
-    def leave(self) -> None:
-        if self.is_mounted:
-            subprocess.run(["umount", "-l", str(self.folder)], check=True)

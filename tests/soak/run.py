@@ -24,7 +24,8 @@ from tests.notifications import fakes
 from tests.notifications.fakes import FakeFcm
 from tests.soak import memory, people, reckoning, truth, units
 from tests.soak.day import Day
-from tests.soak.faults import Fault, Media, faults
+from tests.soak.disk import Media
+from tests.soak.faults import Fault, faults
 from tests.soak.load import Load
 from tests.soak.reckoning import Window
 from tests.soak.report import Report
@@ -38,10 +39,6 @@ CHECKS = (("sync_audit",), ("rebuild_rollups", "--check"))
 SETTLES_S = 180.0
 # Who has a reminder that comes in the run; the plans of the others are edited.
 REMINDED = 0.7
-
-
-class SoakFailed(Exception):
-    """It could not be carried out; the message says why."""
 
 
 class Soak:
@@ -67,7 +64,7 @@ class Soak:
                 REMINDER_SPREAD_S="30",
             )
             stack.enter_context(self.started())
-            return self.judged(self.lived(), google)
+            return self.judged(self.lived(stack), google)
 
     @contextmanager
     def started(self) -> Iterator[None]:
@@ -88,7 +85,7 @@ class Soak:
 
     # --- the day ----------------------------------------------------------------------------------
 
-    def lived(self) -> Load:
+    def lived(self, stack: ExitStack) -> Load:
         self.say(f"making {self.options.people:,} people")
         self.make_people()
         self.say(f"making {units.OVER_MQTT + units.OVER_HTTP} units with journals")
@@ -97,6 +94,7 @@ class Soak:
             self.product.url, ("127.0.0.1", port), self.folder / "units", self.samples.append
         )
         self.fleet = self.simulated()
+        stack.callback(self.fleet.kill)
         load = Load(Wire(self.product.port), Day(self.homes, seed=self.options.seed), self.players, self.samples)
         self.books = load.day.books
         load.capacity(WARM_UP_S, seed=0)

@@ -17,7 +17,8 @@ from tests.faults.product import Product
 from tests.soak import NAMES, reckoning, truth
 from tests.soak.arrivals import Arrival, arrivals, offer
 from tests.soak.day import WEIGHTS, Books, Day, Register
-from tests.soak.faults import Media, faults
+from tests.soak.disk import Media
+from tests.soak.faults import faults
 from tests.soak.load import Load
 from tests.soak.memory import Look, group_of, growths
 from tests.soak.people import Household

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
+from django.db import close_old_connections
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -48,6 +49,8 @@ class Command(OperatorCommand):
             raise CommandError(str(error), returncode=2) from error
         made = fleet.make(options["devices"], now=clock.now())
         units = self.watched(run, made, quiet=options["json"])
+        # It may have been a long life, and the server another one since.
+        close_old_connections()
         report = {"devices": len(made), **run_shown(run), **verdict.reached(units)}
         self.report(report, as_json=options["json"])
         if report["broken"]:
