@@ -6,6 +6,7 @@ duties: the id of a dose is in flash before the motor runs and never runs twice,
 """
 
 import json
+import random
 import time
 import uuid
 from collections.abc import Callable
@@ -19,14 +20,24 @@ Send = Callable[[str, str, Json | None, str], tuple[int, Json]]
 Motor = Callable[[Json], float]
 
 POUR_WITHIN_S = 60.0
+# Between two tries, by chance: a server that comes back must not find all units at its door in one moment.
+AGAIN_AFTER_S = (1.0, 2.0)
 POURED_KEPT = 50
 
 
 class Dispenser:
     """One unit. After a power cut a new object on the same file goes on where the old one stopped."""
 
-    def __init__(self, flash: Path, send: Send, motor: Motor, *, monotonic: Callable[[], float] = time.monotonic):
-        self.flash, self.send, self.motor, self.monotonic = flash, send, motor, monotonic
+    def __init__(
+        self,
+        flash: Path,
+        send: Send,
+        motor: Motor,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ):
+        self.flash, self.send, self.motor, self.monotonic, self.pause = flash, send, motor, monotonic, pause
         self.state: Json = json.loads(flash.read_text())
         self.state["boot"] = self.state.get("boot", 0) + 1
         self.state["seq"] = 0
@@ -121,6 +132,7 @@ class Dispenser:
             try:
                 status, told = self.call("POST", "/iot/dispense/request", body)
             except OSError:
+                self.pause(random.uniform(*AGAIN_AFTER_S))  # noqa: S311
                 continue
             if status != 200:
                 return None

@@ -18,9 +18,14 @@ class World:
         self.now = 0.0
         self.poured: list[float] = []
         self.lost: list[str] = []
+        self.is_down = False
+        self.tries = 0
         self.power_fails = False
 
     def send(self, method: str, path: str, body: Json | None, token: str) -> tuple[int, Json]:
+        self.tries += 1
+        if self.is_down:
+            raise OSError("refused at once")
         answer = Api(token).send(method, path, body)
         if path in self.lost:
             self.lost.remove(path)
@@ -36,7 +41,10 @@ class World:
         return float(dose["amount"])
 
     def unit(self, flash: Path) -> Dispenser:
-        return Dispenser(flash, self.send, self.motor, monotonic=lambda: self.now)
+        return Dispenser(flash, self.send, self.motor, monotonic=lambda: self.now, pause=self.wait)
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
 
 
 @pytest.fixture
@@ -72,6 +80,14 @@ def test_an_answer_that_comes_too_late_pours_nothing(world: World, flash: Path) 
     world.lost = ["/iot/dispense/request"] * 20
     assert unit.place_cup() is None
     assert world.poured == []
+
+
+def test_a_server_that_is_down_is_not_asked_all_the_time(world: World, flash: Path) -> None:
+    unit = world.unit(flash)
+    world.is_down = True
+    assert unit.place_cup() is None
+    assert 60 <= world.now < 62
+    assert 30 <= world.tries <= 60
 
 
 def test_after_a_power_cut_the_motor_does_not_run_again(world: World, flash: Path) -> None:
