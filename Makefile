@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: chromium mosquitto cluster wrk help run test lint audit soak mixed-soak trial bench lock clean venv packages dev-packages
+.PHONY: chromium mosquitto cluster wrk help run test coverage lint audit soak mixed-soak trial bench lock clean venv packages dev-packages
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -15,6 +15,9 @@ run: packages mosquitto ## the whole product on http://127.0.0.1:3000 (HOST, POR
 
 test: dev-packages chromium mosquitto ## the tests, on two cores (ARGS="-k name" selects)
 	@$(BIN)/python -m pytest -n 2 -m "not soak" $(ARGS)
+
+coverage: dev-packages chromium mosquitto ## the tests once more, with the lines and branches that they reach
+	@$(BIN)/python -m pytest -n 2 -m "not soak" --cov --cov-report=term:skip-covered --cov-fail-under=95 $(ARGS)
 
 # The browser tests use Debian's Chromium; without it they are skipped, and say so.
 chromium:
