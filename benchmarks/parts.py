@@ -127,17 +127,9 @@ def history(bench: Bench) -> None:
 
 
 def ingest(bench: Bench) -> None:
-    """What one bridge takes; in a data folder and a process of its own."""
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.bridge",
-        "--events",
-        "10",
-        "--rounds",
-        str(bench.rounds),
-        "--json",
-    ]
+    """What two bridges take; in a data folder and processes of their own."""
+    shape = f"--bridges 2 --rows 60000 --events 10 --rounds {bench.rounds} --json"
+    command = [sys.executable, "-m", "benchmarks.bridge", *shape.split()]
     said = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
     rates = Spread.of([row[1] for row in json.loads(said)])
     bench.findings.judge("batch ingest, rows/s", rates.median, least=INGEST_ROWS_S, found=rates.text(0))

@@ -68,7 +68,8 @@ class ActivitiesViewSet(ApiViewSet):
     @operation("Your log", query=s.ListQuery, response=s.ActivityList)
     def list(self, request: Request) -> Response:
         query = self.queried(s.ListQuery, request)
-        rows, pagination, _figure = page(log.ACTIVITIES, chosen(query, caller(request)), **query)
+        lines = chosen(query, caller(request))
+        rows, pagination, _figure = page(log.listing(lines), lines, **query)
         return Response({"activities": rows, "pagination": pagination})
 
     @operation(

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from telemetry.log import CHOSEN
+from telemetry.log import which
 from telemetry.sql import NAMED_ACTIVITY_JSON
 from zinzino import clock
 
@@ -27,9 +27,7 @@ FORMULA = re.compile(r'(^|;)(?=[\s"]*[=+\-@＝＋－＠]|[\t\r\n])')
 # By it a spreadsheet knows that Turkish letters are UTF-8.
 BYTE_ORDER_MARK = "\ufeff"
 
-# By the index activity_logs_of_user.
-LINES = f"""
-SELECT {{columns}} FROM activity_logs WHERE {CHOSEN} ORDER BY timestamp {{order}}, id {{order}}"""
+LINES = "SELECT {columns} FROM activity_logs WHERE {which} ORDER BY timestamp {order}, id {order}"
 JSON_COLUMNS = f"{NAMED_ACTIVITY_JSON}::text"
 CSV_COLUMNS = """timestamp, local_date, (SELECT device_name FROM devices WHERE devices.id = device_id), action,
        dose_amount, triggered_by, confirmation, metadata::text"""
@@ -68,7 +66,7 @@ def portions(
     columns: str, chosen: Mapping[str, Any], order: str, render: Callable[[list[tuple[Any, ...]]], str]
 ) -> Generator[bytes, None, None]:
     with transaction.atomic(), closing(connection.chunked_cursor()) as cursor:
-        cursor.execute(LINES.format(columns=columns, order=order), chosen)
+        cursor.execute(LINES.format(columns=columns, which=which(chosen), order=order), chosen)
         while rows := cursor.fetchmany(FETCHED_AT_ONCE):
             yield render(rows).encode()
 
