@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,7 @@ class Soak:
     def strike(self, fault: Fault) -> None:
         self.say(f"{fault.name}: {fault.told}")
         since = time.monotonic()
+        self.windows = [replace(each, until=min(each.until, since)) for each in self.windows]
         fault.strike()
         time.sleep(fault.lasts_s)
         fault.mend()
