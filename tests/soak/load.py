@@ -92,7 +92,7 @@ class Load:
                 else:
                     self.waiting_send(kind)
 
-        threads = [threading.Thread(target=client) for _ in range(AT_ONCE)]
+        threads = [threading.Thread(target=client, daemon=True) for _ in range(AT_ONCE)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -136,7 +136,7 @@ class Soak:
         # What was warming up is not looked at.
         self.samples.clear()
         self.begun = time.monotonic()
-        offering = threading.Thread(target=self.offer, args=(load, seconds))
+        offering = threading.Thread(target=self.offer, args=(load, seconds), daemon=True)
         offering.start()
         for fault, at in self.planned(seconds):
             time.sleep(max(0.0, self.begun + at - time.monotonic()))
