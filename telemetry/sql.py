@@ -159,17 +159,19 @@ SAID = {
     "last_sync": "CASE WHEN last_sync > %(shown_before)s THEN last_sync ELSE %(now)s END",
 }
 CHANGED = (*SAID, "updated_at", "contact_at", "levels_at", "silent_at")
-# It locks the row and tells what it was; alerts are judged by both.
+# It locks the row and tells what it was: alerts are judged by both. As one value, for its columns bear the names
+# of those of now.
 HEARD = typed(
     f"""
+WITH before AS (SELECT device AS was FROM devices AS device WHERE id = %(device_id)s FOR UPDATE)
 UPDATE devices SET
   {", ".join(f"{name} = {value}" for name, value in SAID.items())},
   updated_at = CASE WHEN ({", ".join(SAID)}) IS DISTINCT FROM ({", ".join(SAID.values())})
                     THEN %(now)s ELSE updated_at END,
   levels_at = CASE WHEN coalesce(%(battery_level)s, %(supplement_level)s) IS NULL
                    THEN levels_at ELSE %(now)s END, {CONTACT}
- WHERE id = %(device_id)s
-RETURNING {columns_of(Device, of="old")}, {", ".join(f"new.{name}" for name in CHANGED)}""",
+  FROM before WHERE id = (before.was).id
+RETURNING {columns_of(Device, of="(before.was)")}, {", ".join(CHANGED)}""",
     {
         "uuid": "device_id",
         "smallint": "battery_level supplement_level",

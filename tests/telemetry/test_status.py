@@ -1,8 +1,10 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection, transaction
 
 from devices.models import Device
 from notifications.models import AlertState, Notification, NotificationSettings
@@ -10,6 +12,7 @@ from telemetry import presence
 from telemetry.models import ActivityLog
 from tests import make
 from tests.clients import Phone, Unit
+from tests.threads import until_it_waits_or_is_done
 from zinzino import clock
 
 
@@ -132,6 +135,25 @@ def test_reports_in_quick_succession_leave_the_row_on_its_page(kitchen: Unit) ->
         presence.report_status(kitchen.id, status, now=now + timedelta(seconds=seconds))
         ends.append(Device.objects.get().silent_at)
     assert ends == [now + timedelta(seconds=after) for after in (2250, 2250, 90 + 2250, 100 + 18_000, 110 + 2250)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_report_that_waited_for_another_sees_what_that_has_left(kitchen: Unit) -> None:
+    def hear() -> int:
+        try:
+            heard = presence.hear(kitchen.id, presence.Status(battery_level=80), now=clock.now())
+            assert heard
+            return heard[0].battery_level
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Device.objects.filter(pk=kitchen.id).update(battery_level=5)
+            later = pool.submit(hear)
+            until_it_waits_or_is_done(later)
+        assert later.result() == 5
+    assert Device.objects.get().battery_level == 80
 
 
 def test_presence_ends_by_word_and_by_silence(alice: Phone, kitchen: Unit) -> None:
