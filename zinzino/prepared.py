@@ -62,6 +62,7 @@ def fetched(model: type[M], rest: str, parameters: Sequence[Any]) -> list[M]:
         return [read(model, row) for row in cursor.fetchall()]
 
 
+@functools.cache
 def columns_of(model: type[Model], *, of: str = "") -> str:
     """What to select for `read`; `of` names the row where there are several."""
     prefix = f"{of}." if of else ""

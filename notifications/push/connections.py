@@ -27,7 +27,7 @@ class Connections(Generic[C]):
             connection = self.connect()
         try:
             yield connection
-        except BaseException:
+        except BaseException:  # whatever ended it, the connection may be in the middle of an answer
             connection.close()
             raise
         self.idle.append(connection)
