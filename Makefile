@@ -16,7 +16,7 @@ run: packages mosquitto ## the whole product on http://127.0.0.1:3000 (HOST, POR
 test: dev-packages chromium mosquitto ## the tests, on two cores (ARGS="-k name" selects)
 	@$(BIN)/python -m pytest -n 2 -m "not soak" $(ARGS)
 
-coverage: dev-packages chromium mosquitto ## the tests once more, with the lines and branches that they reach
+coverage: dev-packages chromium mosquitto ## the tests once more, with the lines and branches that they reach (95 % wanted)
 	@$(BIN)/python -m pytest -n 2 -m "not soak" --cov --cov-report=term:skip-covered --cov-fail-under=95 $(ARGS)
 
 # The browser tests use Debian's Chromium; without it they are skipped, and say so.
