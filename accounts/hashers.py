@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import BCryptSHA256PasswordHasher
 
 # How much less than a request the scheduler of the machine thinks of a password.
-NICER = 10
+NICER = 5
 
 
 class BCryptHasher(BCryptSHA256PasswordHasher):

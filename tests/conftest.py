@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.core.management.commands import flush
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test.utils import CaptureQueriesContext
@@ -20,6 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from devices.models import SupplementProfile
 from tests import make
 from tests.clients import Api, Phone, Unit
+from tests.sharing import Scheduling
 from zinzino.redis_client import client
 from zinzino.servers import attach
 
@@ -33,9 +35,24 @@ def pytest_configure(config: pytest.Config) -> None:
         _take_turns()
     attach()
     DatabaseOperations.sql_flush = deleted  # type: ignore[method-assign, assignment]
+    flush.emit_post_migrate_signal = lambda *_, **__: None  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, or it would be waited for at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
 
 
 TRUNCATED = DatabaseOperations.sql_flush
+# The signal makes these anew after each flush, which takes longer than most tests; no test changes them.
+KEPT = {"django_content_type", "auth_permission"}
 # The audit log refuses both.
 ALLOWED = ["ALTER TABLE audit_log DISABLE TRIGGER USER", "GRANT DELETE, TRUNCATE ON audit_log TO CURRENT_USER"]
 REFUSED = [
@@ -50,6 +67,7 @@ def deleted(
     """After a test that really commits: TRUNCATE makes new files for each of our tables, which takes 0.3 s;
     DELETE of so few rows 0.01 s. It must set off no trigger, which only a superuser can ask for.
     """
+    tables = [table for table in tables if table not in KEPT]
     with self.connection.cursor() as cursor:
         cursor.execute("SHOW is_superuser")
         may = cursor.fetchone() == ("on",)

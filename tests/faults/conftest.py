@@ -10,13 +10,21 @@ from tests.embedded.conftest import eventually
 from tests.faults.product import Product
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     product = Product(tmp_path_factory.mktemp("p") / "var")
     yield product
     if product.process and product.process.poll() is None:
         product.end(signal.SIGTERM)
     eventually(lambda: not product.processes(), within_s=15)
+
+
+@pytest.fixture
+def stopped(product: Product) -> Product:
+    """Ended if the test before left it running."""
+    if product.process and product.process.poll() is None:
+        assert product.end(signal.SIGTERM) == 0
+    return product
 
 
 @pytest.fixture

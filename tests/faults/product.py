@@ -1,16 +1,18 @@
 """The running product, as `make run` starts it, on a port and a data folder of its own."""
 
 import http.client
-import os
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
+from typing import IO
 
 import psutil
 
 from tests.embedded.conftest import gone
+from tests.processes import bare_environment
 from zinzino import embedded
 from zinzino.embedded.layout import Layout
 from zinzino.processes import MARK
@@ -30,11 +32,10 @@ class Product:
     @property
     def environment(self) -> dict[str, str]:
         """As a developer has it: none of the tests' settings; limits that many households fit into."""
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
         own = {"DATA_DIR": str(self.layout.data_dir), "PORT": str(self.port), "WEB_WORKERS": "2"}
         own["LIVE_PORT"] = str(self.live_port)
         limits = {"RATE_LIMIT_AUTH": "10000/min", "RATE_LIMIT_GENERAL": "10000/min"}
-        return {**kept, **own, **limits, "EMBEDDED_FSYNC": "off", **self.extra}
+        return {**bare_environment(), **own, **limits, "EMBEDDED_FSYNC": "off", **self.extra}
 
     @property
     def url(self) -> str:
@@ -59,14 +60,14 @@ class Product:
         for line in self.process.stdout:
             printed.append(line)
             if line.startswith("run    | ready"):
+                Thread(target=drained, args=[self.process.stdout], daemon=True).start()
                 return printed
         raise AssertionError("".join(printed))
 
     def end(self, signum: signal.Signals) -> int:
         assert self.process
         self.process.send_signal(signum)
-        self.process.communicate()
-        return self.process.returncode
+        return self.process.wait()
 
     def answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
@@ -102,6 +103,12 @@ class Product:
     def supervisor(self) -> psutil.Process:
         [process] = [each for each in self.processes() if "supervisor.supervisord" in words(each)]
         return process
+
+
+def drained(pipe: IO[str]) -> None:
+    """Whatever still comes: a process whose pipe is full waits for its reader."""
+    with pipe:
+        pipe.read()
 
 
 def words(process: psutil.Process) -> list[str]:

@@ -24,6 +24,7 @@ from accounts import services
 from accounts.sessions import Client as Described
 from tests import make
 from tests.clients import Phone
+from tests.processes import end
 from zinzino import clock
 
 # In the process: the test database instead of the one that its settings name.
@@ -193,5 +194,4 @@ def servers(transactional_db: None, tmp_path: Path, settings: Settings) -> Itera
     for server in started:
         server.sockets.close()
         if server.process and server.process.poll() is None:
-            server.process.kill()
-            server.process.wait()
+            end(server.process)

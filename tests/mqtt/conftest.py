@@ -21,6 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from devices.broker import Files
 from tests.clients import Phone, Unit
+from tests.processes import end
 from zinzino.mosquitto import Mosquitto, installed
 
 LOGGED = """log_type warning
@@ -154,8 +155,7 @@ def bridges(broker: Broker) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
     yield start
     for process in running:
-        process.kill()
-        process.wait()
+        end(process)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ The live channel and the bridges stand in tests/live/test_failures.py and tests/
 
 import http.client
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from syncapi.models import SyncChange
 from tests import everything
 from tests.clients import Phone
 from tests.live.conftest import free_port, until
+from tests.processes import bare_environment, end
 from zinzino import embedded
 from zinzino.redis_client import client
 
@@ -42,7 +42,7 @@ def environment(folder: Path) -> dict[str, str]:
     """The product's own settings, on the servers and with the keys of the tests."""
     server = embedded.urls(settings.DATA_DIR)[0].rpartition("/")[0]
     return {
-        **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+        **bare_environment(),
         "ENVIRONMENT": "test",
         "DATA_DIR": str(folder),
         "DATABASE_URL": f"{server}/{connection.settings_dict['NAME']}",
@@ -72,8 +72,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     yield run
     for process in begun:
-        process.kill()
-        process.wait()
+        end(process)
 
 
 @contextmanager
