@@ -31,6 +31,7 @@ from telemetry import activity_serializers as activities_s
 from telemetry import manual
 from zinzino.api.errors import ApiError, NotFound, NotOwner, SyncConflict
 from zinzino.api.fields import Instant
+from zinzino.api.forms import filled_in
 from zinzino.api.parsers import MAX_NAMED, MAX_PATH_CHARS
 from zinzino.clock import iso
 
@@ -218,11 +219,10 @@ def validated(form: type[serializers.Serializer[Any]], change: Change, allowed: 
         raise serializers.ValidationError(
             {"fields": {name[:MAX_PATH_CHARS]: [said] for name in unknown[:MAX_NAMED]}}
         )
-    checked = form(data=change.fields)
-    if not checked.is_valid():
-        raise serializers.ValidationError({"fields": checked.errors})
-    data: dict[str, Any] = checked.validated_data
-    return data
+    try:
+        return filled_in(form, change.fields)
+    except serializers.ValidationError as error:
+        raise serializers.ValidationError({"fields": error.detail}) from error
 
 
 def history_of(pusher: Pusher, kind: str, object_id: UUID, base: datetime) -> History:

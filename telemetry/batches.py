@@ -12,6 +12,7 @@ from telemetry.activity_serializers import NewEntry
 from telemetry.entries import Entry
 from telemetry.manual import Recorded
 from zinzino.api.errors import ApiError, InvalidFields, flattened
+from zinzino.api.forms import filled_in
 
 
 def record(user_id: UUID, items: Sequence[Any], *, timezone: str, now: datetime) -> list[dict[str, Any]]:
@@ -25,12 +26,10 @@ def record(user_id: UUID, items: Sequence[Any], *, timezone: str, now: datetime)
 
 
 def entry_of(item: Any) -> Entry | ApiError:
-    form = NewEntry(data=item)
     try:
-        form.is_valid(raise_exception=True)
+        return Entry(**filled_in(NewEntry, item))
     except ValidationError as error:
         return InvalidFields(**dict(flattened(error.detail)))
-    return Entry(**form.validated_data)
 
 
 def shown(index: int, result: Recorded | ApiError, item: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from telemetry.outcomes import Outcome, Report
 from telemetry.serializers import MAX_SENSOR, OutcomeReport
 from zinzino import clock
 from zinzino.api.fields import Instant, StrictBoolean, StrictInteger, StrictNumber
+from zinzino.api.forms import filled_in
 
 # One request carries what a few cups left behind; a long journal goes to the events endpoint first.
 MAX_UNSYNCED = 50
@@ -60,10 +61,10 @@ class Unsynced(serializers.Serializer[Any]):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if kind := KINDS.get(attrs["k"]):
-            form = kind(data=attrs["d"])
-            if not form.is_valid():
-                raise serializers.ValidationError({"d": form.errors})
-            attrs["d"] = form.validated_data
+            try:
+                attrs["d"] = filled_in(kind, attrs["d"])
+            except serializers.ValidationError as error:
+                raise serializers.ValidationError({"d": error.detail}) from error
         return attrs
 
 

@@ -26,6 +26,7 @@ from telemetry.presence import Status
 from telemetry.views import said_to_device, server_clock
 from zinzino import clock
 from zinzino.api.fields import StrictBoolean
+from zinzino.api.forms import filled_in
 
 PREFIX = "znz/v1/"
 DECISION_GOOD_S = 60
@@ -85,17 +86,9 @@ def callers(device_ids: Collection[UUID]) -> dict[UUID, DeviceCaller]:
         return {row[0]: DeviceCaller(*row) for row in cursor.fetchall()}
 
 
-def parsed(form: type[serializers.Serializer[Any]], body: Mapping[str, Any]) -> dict[str, Any]:
-    """Raises ValidationError."""
-    given = form(data=body)
-    given.is_valid(raise_exception=True)
-    data: dict[str, Any] = given.validated_data
-    return data
-
-
 def request(heard: Heard) -> Said:
     """A dose is asked for. Where the message may have waited, only a trusted time makes it fresh."""
-    reading = iot.reading_of(parsed(iot.DispenseRequest, heard.body))
+    reading = iot.reading_of(filled_in(iot.DispenseRequest, heard.body))
     if reading.timestamp is None:
         asked_at = heard.at - 2 * LIVE_FOR if heard.waited else heard.at
         reading = replace(reading, timestamp=asked_at)
@@ -107,14 +100,14 @@ def request(heard: Heard) -> Said:
 
 def hello(heard: Heard) -> Said:
     now = clock_now(heard)
-    welcome = contact.greet(heard.caller, s.hello_of(parsed(s.Introduction, heard.body)), now=now)
+    welcome = contact.greet(heard.caller, s.hello_of(filled_in(s.Introduction, heard.body)), now=now)
     waiting = [c.shown(command) for command in welcome.commands]
     body = contact.said_of(welcome) | {"commands": waiting} | server_clock(now)
     return Said(heard.caller.id, "hi", body, HELLO_GOOD_S)
 
 
 def heartbeat(heard: Heard) -> None:
-    contact.beat(heard.caller, s.status_of(parsed(s.Heartbeat, heard.body)), now=clock_now(heard))
+    contact.beat(heard.caller, s.status_of(filled_in(s.Heartbeat, heard.body)), now=clock_now(heard))
 
 
 class CommandAck(c.Ack):
@@ -122,7 +115,7 @@ class CommandAck(c.Ack):
 
 
 def command(heard: Heard) -> None:
-    form = parsed(CommandAck, heard.body)
+    form = filled_in(CommandAck, heard.body)
     contact.acknowledge_command(heard.caller, form.pop("id"), Ack(**form), now=clock_now(heard))
 
 
@@ -134,7 +127,7 @@ class Presence(serializers.Serializer[Any]):
 
 def present(heard: Heard) -> None:
     """A dispenser came, or the broker says its last will; that of a connection that was replaced says nothing."""
-    form = parsed(Presence, heard.body)
+    form = filled_in(Presence, heard.body)
     said = (form.get("boot") or 0, form.get("conn") or 0)
     now = clock_now(heard)
     with transaction.atomic():
@@ -157,12 +150,12 @@ class FirmwareWord(serializers.Serializer[Any]):
 
 
 def firmware(heard: Heard) -> Said:
-    now, job_id = clock_now(heard), parsed(FirmwareWord, heard.body).get("job_id")
+    now, job_id = clock_now(heard), filled_in(FirmwareWord, heard.body).get("job_id")
     if job_id is None:
-        asked = parsed(f.CheckQuery, heard.body)
+        asked = filled_in(f.CheckQuery, heard.body)
         found = updates.check(heard.caller, version=asked.get("version"), hardware=asked.get("hw"), now=now)
         return Said(heard.caller.id, "fw", updates.answer(found), FIRMWARE_GOOD_S)
-    said = f.report_of(parsed(f.JobReport, heard.body))
+    said = f.report_of(filled_in(f.JobReport, heard.body))
     job, cancel = updates.report(heard.caller, job_id, said, now=now)
     body = {"job_id": job.pk, "seq": said.seq, "state": job.status, "cancel": cancel}
     return Said(heard.caller.id, "fw", body, FIRMWARE_GOOD_S)

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from tests.api.conftest import Caller
 from zinzino.api import errors
 from zinzino.api.context import WELL_FORMED_ID
+from zinzino.api.forms import kept
 from zinzino.api.views import OpenViewSet, route
 from zinzino.clock import iso, now
 
@@ -21,6 +22,7 @@ from zinzino.clock import iso, now
 class Form(serializers.Serializer[Any]):
     name = serializers.CharField()
     slots = serializers.ListField(child=serializers.IntegerField())
+    note = serializers.CharField(max_length=3, required=False)
 
 
 class Echo(OpenViewSet):
@@ -121,6 +123,24 @@ def test_every_failing_field_is_named(caller: Caller, path: str, status: int) ->
         "slots.1": ["A valid integer is required."],
         "slots.2": ["This field may not be null."],
     }
+
+
+def test_each_reader_is_told_in_their_own_language(caller: Caller) -> None:
+    """DRF's validators keep the sentence that they have said once."""
+    body = {"name": "a", "slots": [], "note": "long"}
+    english, turkish = (
+        checked(caller.post("/v1/take", body, **{"Accept-Language": language})) for language in ("en", "tr")
+    )
+    assert english["details"] == {"note": ["Ensure this field has no more than 3 characters."]}
+    assert turkish["details"] == {"note": ["Bu alanın 3 karakterden fazla karakter barındırmadığından emin olun."]}
+
+
+def test_nothing_of_one_body_is_left_for_the_next(caller: Caller) -> None:
+    both = {"name": "a", "slots": [1], "note": "b"}
+    assert caller.post("/v1/take", both).json()["data"] == both
+    assert caller.post("/v1/take", {"name": "a", "slots": []}).json()["data"] == {"name": "a", "slots": []}
+    assert not (kept.forms[Form].initial_data or kept.forms[Form].context)
+    assert sorted(checked(caller.post("/v1/take", {}))["details"]) == ["name", "slots"]
 
 
 @pytest.mark.parametrize(

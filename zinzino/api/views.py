@@ -1,7 +1,7 @@
 """The base of every API view: Django REST framework without the parts that nobody here uses."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from django.http import HttpResponse
 from django.urls import URLPattern, path, register_converter
@@ -12,10 +12,9 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ViewSet
 
 from zinzino.api import language
+from zinzino.api.forms import filled_in
 from zinzino.api.parsers import body_of
 from zinzino.api.renderers import Message
-
-S = TypeVar("S", bound=BaseSerializer[Any])
 
 
 class ApiViewSet(ViewSet):
@@ -32,19 +31,13 @@ class ApiViewSet(ViewSet):
         super().initial(request, *args, **kwargs)
         language.activate(request._request, getattr(request.user, "language", None))
 
-    def parsed(self, serializer: type[S], request: Request) -> dict[str, Any]:
+    def parsed(self, serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
         """The validated body. Raises ValidationError with every failing field."""
-        form = serializer(data=body_of(request), context={"request": request, "view": self})
-        form.is_valid(raise_exception=True)
-        data: dict[str, Any] = form.validated_data
-        return data
+        return filled_in(serializer, body_of(request), {"request": request, "view": self})
 
-    def queried(self, serializer: type[S], request: Request) -> dict[str, Any]:
+    def queried(self, serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
         """The validated query string, the same way."""
-        form = serializer(data=request.query_params.dict(), context={"request": request, "view": self})
-        form.is_valid(raise_exception=True)
-        data: dict[str, Any] = form.validated_data
-        return data
+        return filled_in(serializer, request.query_params.dict(), {"request": request, "view": self})
 
 
 class OpenViewSet(ApiViewSet):
