@@ -9,6 +9,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
 from accounts import services as accounts
 from accounts.models import User
 from accounts.sessions import Client
@@ -63,6 +67,11 @@ def dispenser(user: User, *, now: datetime | None = None, **described: Any) -> D
         **described,
     }
     return Dispenser(*devices.register(user.id, user.timezone, now=now or clock.now(), **described))
+
+
+def redis_away() -> redis.Redis:
+    """A Redis that refuses every connection, at once."""
+    return redis.Redis(host="127.0.0.1", port=9, retry=Retry(NoBackoff(), 0))
 
 
 def uuid_of(number: int) -> UUID:

@@ -139,7 +139,7 @@ def test_nothing_of_one_body_is_left_for_the_next(caller: Caller) -> None:
     both = {"name": "a", "slots": [1], "note": "b"}
     assert caller.post("/v1/take", both).json()["data"] == both
     assert caller.post("/v1/take", {"name": "a", "slots": []}).json()["data"] == {"name": "a", "slots": []}
-    assert not (kept.forms[Form].initial_data or kept.forms[Form].context)
+    assert (kept.forms[Form].initial_data, kept.forms[Form].context) == (None, {})
     assert sorted(checked(caller.post("/v1/take", {}))["details"]) == ["name", "slots"]
 
 

@@ -10,7 +10,7 @@ from tests.embedded.conftest import eventually
 from tests.faults.product import Product
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     product = Product(tmp_path_factory.mktemp("p") / "var")
     yield product

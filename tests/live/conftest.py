@@ -161,7 +161,7 @@ def another_sign_in(phone: Phone) -> Phone:
     return Phone(services.login(email=email, password=make.PASSWORD, client=described, now=clock.now()))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("live"), LIVE_SOCKETS_PER_USER="4", LIVE_SLOW_S="2", LOG_LEVEL="DEBUG")
     yield server

@@ -4,11 +4,11 @@ import logging
 from datetime import UTC, datetime
 
 import pytest
-import redis
 from pytest_django import Settings
 
 from syncapi.live import tickets
 from syncapi.live.tickets import Admission, TicketInvalid
+from tests import make
 from tests.clients import Phone
 from tests.live.conftest import ticket_of
 from tests.make import Statements
@@ -63,8 +63,7 @@ def test_a_guess_is_refused(ticket: str) -> None:
 def test_without_valkey_there_are_no_tickets_and_the_app_is_told_to_wait(
     alice: Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nowhere = redis.Redis(host="127.0.0.1", port=9, socket_connect_timeout=0.1)
-    monkeypatch.setattr(tickets, "client", lambda: nowhere)
+    monkeypatch.setattr(tickets, "client", make.redis_away)
     answer = alice.post("/realtime/ticket")
     assert (answer.status_code, answer.error["code"]) == (503, "SERVICE_UNAVAILABLE")
     assert int(answer["Retry-After"]) >= 1

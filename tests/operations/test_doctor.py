@@ -11,7 +11,6 @@ from typing import Any
 
 import psycopg
 import pytest
-import redis
 from django.core.management import CommandError, call_command
 from django.db import connection
 from pytest_django import Settings
@@ -134,8 +133,7 @@ def test_servers_that_are_away_are_faults_and_the_others_are_looked_at(
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
     settings.MQTT_HOST, settings.MQTT_PORT, settings.LIVE_URL = "127.0.0.1", 9, "ws://127.0.0.1:9"
     bridge()
-    away = redis.Redis(host="127.0.0.1", port=9)
-    monkeypatch.setattr(doctor, "client", lambda: away)
+    monkeypatch.setattr(doctor, "client", make.redis_away)
     settings.MEDIA_ROOT = "/proc/1/nowhere"
     found = looked()
     faults = {part for part, (verdict, _) in found.items() if verdict == "fault"}
