@@ -13,8 +13,8 @@ help: ## this list
 run: packages mosquitto ## the whole product on http://127.0.0.1:3000 (HOST, PORT, DATA_DIR, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python manage.py run --tied
 
-test: dev-packages chromium mosquitto ## the tests, on two cores (ARGS="-k name" selects)
-	@$(BIN)/python -m pytest -n 2 -m "not soak" $(ARGS)
+test: dev-packages chromium mosquitto ## the tests, three at a time: many wait (ARGS="-k name" selects)
+	@$(BIN)/python -m pytest -n 3 -m "not soak" $(ARGS)
 
 coverage: dev-packages chromium mosquitto ## the tests once more, with the lines and branches that they reach (95 % wanted)
 	@$(BIN)/python -m pytest -n 2 -m "not soak" --cov --cov-report=term:skip-covered --cov-fail-under=95 $(ARGS)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
-from django.db.models import Q
 
 DESK = frozenset(
     {"backoffice.open_dashboard", "backoffice.search", "backoffice.open_device", "devices.view_device"}
@@ -88,7 +87,7 @@ ROLES: Mapping[str, frozenset[str]] = {
 @transaction.atomic
 def set_up(*, dry_run: bool = False) -> dict[str, list[str]]:
     """Make the groups what the table says, and take away what it no longer says; the changes by role."""
-    changes = {}
+    changes, declared = {}, {named(each): each for each in Permission.objects.select_related("content_type")}
     for role, rights in ROLES.items():
         group = Group.objects.filter(name=role).first()
         held = {named(each) for each in permissions(group)} if group else set()
@@ -97,7 +96,7 @@ def set_up(*, dry_run: bool = False) -> dict[str, list[str]]:
         ]
         if not dry_run and (changes[role] or group is None):
             group = group or Group.objects.create(name=role)
-            group.permissions.set(found(rights))
+            group.permissions.set(found(rights, declared))
     return changes
 
 
@@ -109,12 +108,8 @@ def named(permission: Permission) -> str:
     return f"{permission.content_type.app_label}.{permission.codename}"
 
 
-def found(rights: frozenset[str]) -> list[Permission]:
+def found(rights: frozenset[str], declared: Mapping[str, Permission]) -> list[Permission]:
     """Raises LookupError for a right that no model declares, so that a typing mistake takes nobody's rights."""
-    wanted = Q()
-    for label, codename in (name.split(".") for name in rights):
-        wanted |= Q(content_type__app_label=label, codename=codename)
-    rows = list(Permission.objects.filter(wanted).select_related("content_type"))
-    if missing := rights - {named(each) for each in rows}:
+    if missing := rights - declared.keys():
         raise LookupError(f"No such rights: {', '.join(sorted(missing))}. Has `manage.py migrate` run?")
-    return rows
+    return [declared[name] for name in rights]

@@ -23,6 +23,8 @@ from zinzino.settings import REDIS_URL as _REDIS_URL  # noqa: E402
 
 # Each worker of pytest-xdist has a Valkey database of its own, as it has a PostgreSQL database.
 REDIS_URL = f"{_REDIS_URL.partition('?')[0].rstrip('/')}?db={WORKER + 1}"
+# A file is looked for when it is asked for: each client of the tests would look through all of them.
+WHITENOISE_AUTOREFRESH = True
 # Wake-ups go nowhere: tests run the jobs themselves.
 CELERY_BROKER_URL = "memory://"
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

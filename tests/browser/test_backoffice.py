@@ -216,7 +216,8 @@ def test_a_customer_is_found_and_signed_out_with_the_keyboard_alone(
     expect(laptop.get_by_role("heading", name="Alice Aydın")).to_be_visible()
     tab_to(laptop, "End all sessions")
     laptop.keyboard.press("Enter")
-    # A person's window stays in front; on a loaded machine Chromium's did not.
+    # A person's window stays in front; on a loaded machine Chromium's next page did not.
+    expect(laptop.get_by_label("Reason")).to_be_visible()
     laptop.bring_to_front()
     expect(laptop.get_by_label("Reason")).to_be_focused()
     laptop.keyboard.type("The phone was stolen")
