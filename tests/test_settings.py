@@ -5,11 +5,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from tests.accounts.apple_server import p8, team_key
 from tests.processes import bare_environment
+from zinzino.checks import deployment_faults
 
 ROOT = Path(__file__).resolve().parent.parent
 STRONG = {
@@ -81,7 +84,41 @@ def test_a_key_of_apple_s_may_come_on_one_line_or_in_a_file(tmp_path: Path) -> N
         assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_each_carelessness_is_warned_of(tmp_path: Path) -> None:
+CAREFUL: dict[str, Any] = {
+    "PRODUCTION": True,
+    "ALLOWED_HOSTS": ["api.zinzino.example"],
+    "PUBLIC_URL": "https://api.zinzino.example",
+    "SECURE_SSL_REDIRECT": True,
+    "TRUSTED_PROXY_COUNT": 1,
+    "CORS_ALLOWED_ORIGINS": [],
+    "APPLE_CLIENT_IDS": [],
+    "DEVICE_CLAIM_MODE": "code",
+    "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+    "EMAIL_HOST": "mail.internal",
+}
+
+
+@pytest.mark.parametrize(
+    ("number", "change"),
+    [
+        (0, {}),
+        (1, {"PRODUCTION": False}),
+        (2, {"ALLOWED_HOSTS": ["*"]}),
+        (3, {"PUBLIC_URL": "http://api.zinzino.example"}),
+        (4, {"TRUSTED_PROXY_COUNT": 0}),
+        (5, {"CORS_ALLOWED_ORIGINS": ["*"]}),
+        (6, {"APPLE_CLIENT_IDS": ["example.zinzino.app"]}),
+        (7, {"DEVICE_CLAIM_MODE": "open"}),
+        (8, {"EMAIL_HOST": "localhost"}),
+    ],
+)
+def test_a_carelessness_is_warned_of_alone(number: int, change: dict[str, Any], settings: Settings) -> None:
+    for name, value in (CAREFUL | change).items():
+        setattr(settings, name, value)
+    assert [fault for fault, wrong, _, _ in deployment_faults() if wrong] == ([number] if number else [])
+
+
+def test_each_carelessness_of_the_environment_is_warned_of(tmp_path: Path) -> None:
     careless = {
         "W002": {"ALLOWED_HOSTS": "*"},
         "W003": {"PUBLIC_URL": "http://api.zinzino.example"},

@@ -8,6 +8,13 @@ from typing import Any
 import pytest
 from django.test import Client
 
+
+@pytest.fixture(autouse=True)
+def _files_as_they_are_served(settings: Any) -> None:
+    """From the list that is made at the start; the other tests do without it."""
+    settings.WHITENOISE_AUTOREFRESH = False
+
+
 UNKNOWN = [
     "/",
     "/nothing",
