@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import quote
 
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
 from examples.sync_client import Refused, SyncClient, over_http
@@ -41,7 +41,7 @@ class LiveClient:
                 if not refusal.is_worth_another_try:
                     raise
                 refusal.wait()
-            except (OSError, InvalidHandshake):
+            except (OSError, WebSocketException):  # also of a server that ends while we knock
                 failures += 1
             # A random pause: after a restart all phones come again at the same time.
             time.sleep(random.uniform(0, min(LONGEST_PAUSE_S, 2.0**failures)))  # noqa: S311

@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock, Mock
 
 import pytest
 import redis
 from django.db import connection
+from websockets.exceptions import ConnectionClosedError
 
 from examples.live_client import LiveClient
 from examples.sync_client import Refused
@@ -52,6 +54,18 @@ def name_in(path: str) -> str:
     with contextlib.closing(sqlite3.connect(path)) as copy:
         found = copy.execute("SELECT body FROM copy WHERE kind = 'profile'").fetchone()
         return str(json.loads(found[0])["full_name"]) if found else ""
+
+
+class Enough(Exception):
+    """Ends a client that would go on for ever."""
+
+
+def test_a_server_that_ends_while_a_phone_knocks_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = MagicMock(sync=Mock(side_effect=[None, Enough]), last_sync="")
+    monkeypatch.setattr("examples.live_client.connect", Mock(side_effect=ConnectionClosedError(None, None)))
+    monkeypatch.setattr("examples.live_client.LONGEST_PAUSE_S", 0.0)
+    with pytest.raises(Enough):
+        LiveClient(copy).run()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
