@@ -94,7 +94,7 @@ def test_a_killed_supervisor_is_replaced_and_nothing_runs_twice(running: Product
     before = running.supervisor()
     before.kill()
     eventually(lambda: gone(before) and running.supervisor().pid != before.pid, within_s=20)
-    eventually(running.answers, within_s=60)
+    eventually(running.answers, within_s=20)
     eventually(lambda: [len(running.masters(word)) for word in ("granian", "worker", "beat")] == [1, 1, 1])
 
 
