@@ -8,6 +8,8 @@ from importlib import import_module
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
+from zinzino import lasting
+
 # These commands need no server of ours: linters, builds, help, the client of a running one.
 WITHOUT_SERVERS = {"help", "--help", "version", "--version", "openapi", "check", "makemigrations", "demo_day"}
 
@@ -19,6 +21,7 @@ def main() -> None:
     if len(sys.argv) > 1 and sys.argv[1] in OFFLINE:
         offline(sys.argv[1])
         return
+    lasting.begin()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zinzino.settings")
     try:
         if len(sys.argv) > 1 and sys.argv[1] not in WITHOUT_SERVERS and "--help" not in sys.argv:

@@ -22,6 +22,7 @@ from devices.models import SupplementProfile
 from tests import make
 from tests.clients import Api, Phone, Unit
 from tests.sharing import Scheduling
+from zinzino import lasting
 from zinzino.redis_client import client
 from zinzino.servers import attach
 
@@ -31,6 +32,7 @@ hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    lasting.begin()
     if not hasattr(config, "workerinput"):  # one run, not each of its pytest-xdist workers
         _take_turns()
     attach()
@@ -42,6 +44,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long begins first, or it would be waited for at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    lasting.loaded()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -7,4 +7,6 @@ class ZinzinoConfig(AppConfig):
 
     def ready(self) -> None:
         # Checks and loaders register themselves; tasks that any process wakes belong to our Celery app.
-        from zinzino import celery, checks, loaders  # noqa: F401
+        from zinzino import celery, checks, lasting, loaders  # noqa: F401
+
+        lasting.loaded()

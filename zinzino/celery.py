@@ -7,6 +7,9 @@ from typing import Any
 from celery import Celery
 from celery.signals import beat_init, celeryd_init, task_postrun, task_prerun, worker_init, worker_process_init
 
+from zinzino import lasting
+
+lasting.begin()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zinzino.settings")
 
 app = Celery("zinzino")
@@ -31,9 +34,7 @@ def tell_metrics(**_kwargs: Any) -> None:
 
 @worker_process_init.connect
 def settle_down(**_kwargs: Any) -> None:
-    from zinzino.lasting import settle
-
-    settle()
+    lasting.settle()
 
 
 _begun: dict[str, float] = {}

@@ -1,6 +1,8 @@
-"""Processes that live long keep the garbage collector away from what will never be garbage."""
+"""Processes keep the garbage collector away while they load, and from what will never be garbage."""
 
 import gc
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +10,7 @@ from celery.signals import worker_process_init
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from tests.test_settings import ROOT
 from zinzino import celery, clock
 from zinzino.lasting import settle
 
@@ -15,9 +18,10 @@ from zinzino.lasting import settle
 @pytest.fixture(autouse=True)
 def thawed() -> Iterator[None]:
     threshold = gc.get_threshold()
+    gc.unfreeze()
     yield
     gc.set_threshold(*threshold)
-    gc.unfreeze()
+    gc.freeze()
 
 
 def test_a_worker_s_child_does_not_look_at_django_again_and_again() -> None:
@@ -25,6 +29,17 @@ def test_a_worker_s_child_does_not_look_at_django_again_and_again() -> None:
     looked_at = gc.get_objects()
     assert not any(each is vars(module) for module in (celery, clock) for each in looked_at)
     assert gc.get_freeze_count() > len(looked_at)
+
+
+def test_nothing_is_collected_while_a_command_loads_and_afterwards_it_is() -> None:
+    program = """
+import gc, sys, manage
+sys.argv = ["manage.py", "help"]
+manage.main()
+print(gc.isenabled(), gc.get_freeze_count() > 50_000, gc.get_stats()[2]["collections"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "True True 0"
 
 
 def test_messages_are_not_interrupted_by_the_collector() -> None:
