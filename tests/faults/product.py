@@ -28,6 +28,8 @@ class Product:
             self.port: int = free.getsockname()[1]
             self.live_port: int = another.getsockname()[1]
         self.process: subprocess.Popen[str] | None = None
+        # What it said at its last start until it was ready.
+        self.printed = ""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -52,17 +54,16 @@ class Product:
             text=True,
         )
 
-    def start(self) -> list[str]:
-        """What it prints until it is ready."""
+    def start(self) -> None:
         self.process = self.spawn()
         assert self.process.stdout
-        printed: list[str] = []
+        self.printed = ""
         for line in self.process.stdout:
-            printed.append(line)
+            self.printed += line
             if line.startswith("run    | ready"):
                 Thread(target=drained, args=[self.process.stdout], daemon=True).start()
-                return printed
-        raise AssertionError("".join(printed))
+                return
+        raise AssertionError(self.printed)
 
     def end(self, signum: signal.Signals) -> int:
         assert self.process

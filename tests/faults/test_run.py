@@ -14,8 +14,7 @@ from zinzino import embedded
 pytestmark = [pytest.mark.enable_socket, pytest.mark.slow]
 
 
-def test_it_says_where_to_look_and_ends_without_a_trace_on_ctrl_c(stopped: Product) -> None:
-    printed = "".join(stopped.start())
+def test_it_says_where_to_look_and_ends_without_a_trace_on_ctrl_c(running: Product) -> None:
     for word in (
         "/v1",
         "/docs",
@@ -26,18 +25,18 @@ def test_it_says_where_to_look_and_ends_without_a_trace_on_ctrl_c(stopped: Produ
         "zinzino-demo",
         "znd_",
     ):
-        assert word in printed
+        assert word in running.printed
     started = time.monotonic()
-    assert stopped.end(signal.SIGINT) == 0
+    assert running.end(signal.SIGINT) == 0
     assert time.monotonic() - started < 12
-    assert stopped.processes() == []
+    assert running.processes() == []
 
 
 def test_at_the_second_start_nothing_is_done_once_more(stopped: Product) -> None:
     """How many seconds it takes `benchmarks.start` says."""
-    printed = "".join(stopped.start())
-    assert "No migrations to apply" in printed
-    assert "demo data: nothing to do" in printed
+    stopped.start()
+    assert "No migrations to apply" in stopped.printed
+    assert "demo data: nothing to do" in stopped.printed
 
 
 def test_a_second_product_on_the_same_data_is_refused(running: Product) -> None:
@@ -105,16 +104,6 @@ def test_a_killed_server_comes_back(running: Product, name: str) -> None:
     eventually(lambda: running.servers()[name].pid != killed.pid and running.answers(), within_s=20)
 
 
-def test_a_request_under_way_does_not_hold_up_the_end(running: Product) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", running.port)
-    connection.connect()  # and sends nothing
-    started = time.monotonic()
-    assert running.end(signal.SIGTERM) == 0
-    assert time.monotonic() - started < 12
-    connection.close()
-    assert running.processes() == []
-
-
 def test_all_ends_with_a_killed_parent_and_the_next_start_recovers(running: Product) -> None:
     assert running.process
     running.process.kill()
@@ -133,3 +122,13 @@ def test_a_start_right_after_a_kill_of_parent_and_supervisor_recovers(running: P
     running.start()
     words = ("granian", "worker", "beat")
     eventually(lambda: [len(running.masters(word)) for word in words] == [1, 1, 1])
+
+
+def test_a_request_under_way_does_not_hold_up_the_end(running: Product) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", running.port)
+    connection.connect()  # and sends nothing
+    started = time.monotonic()
+    assert running.end(signal.SIGTERM) == 0
+    assert time.monotonic() - started < 12
+    connection.close()
+    assert running.processes() == []
