@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: chromium mosquitto cluster wrk help run test coverage lint audit soak mixed-soak trial bench lock clean venv packages dev-packages
+.PHONY: chromium mosquitto prometheus cluster wrk help run test coverage lint audit soak mixed-soak trial bench lock clean venv packages dev-packages
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -13,10 +13,10 @@ help: ## this list
 run: packages mosquitto ## the whole product on http://127.0.0.1:3000 (HOST, PORT, DATA_DIR, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python manage.py run --tied
 
-test: dev-packages chromium mosquitto ## the tests, three at a time: many wait (ARGS="-k name" selects)
+test: dev-packages chromium mosquitto prometheus ## the tests, three at a time: many wait (ARGS="-k name" selects)
 	@$(BIN)/python -m pytest -n 3 -m "not soak" $(ARGS)
 
-coverage: dev-packages chromium mosquitto ## the tests once more, with the lines and branches that they reach (95 % wanted)
+coverage: dev-packages chromium mosquitto prometheus ## the tests once more, with the lines and branches that they reach (95 % wanted)
 	@$(BIN)/python -m pytest -n 2 -m "not soak" --cov --cov-report=term:skip-covered --cov-fail-under=95 $(ARGS)
 
 # The browser tests use Debian's Chromium; without it they are skipped, and say so.
@@ -41,6 +41,18 @@ mosquitto:
 		fi; \
 		command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || \
 			echo "There is no mosquitto: dispensers speak HTTP only, and the MQTT tests are skipped."; \
+	}
+
+# The tests of the alert rules use Debian's Prometheus; without it they are skipped, and say so. Nothing of it is
+# started by us as a service.
+prometheus:
+	@command -v promtool >/dev/null || { \
+		if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+			echo "Installing prometheus ..."; \
+			export RUNLEVEL=1; install="apt-get install -y -qq --no-install-recommends prometheus"; \
+			$$install >/dev/null 2>&1 || { apt-get update -qq && $$install; } >/dev/null 2>&1; \
+		fi; \
+		command -v promtool >/dev/null || echo "There is no prometheus: the tests of the alert rules will be skipped."; \
 	}
 
 soak: dev-packages ## the long runs

@@ -28,7 +28,11 @@ def attach_servers(**_kwargs: Any) -> None:
 @worker_init.connect
 def tell_metrics(**_kwargs: Any) -> None:
     from zinzino import metrics
+    from zinzino.timetable import JOBS
 
+    # A count that begins with the first failure would hide it: Prometheus sees only what grows.
+    for job in JOBS.values():
+        metrics.JOBS.labels(job["task"], "failure")
     metrics.listen()
 
 

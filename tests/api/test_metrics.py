@@ -24,7 +24,9 @@ from tests import make
 from tests.clients import Api, Phone, Unit
 from tests.make import Statements
 from zinzino import backups, clock, metrics
+from zinzino.celery import tell_metrics
 from zinzino.tasks import heartbeat
+from zinzino.timetable import JOBS
 
 TOKEN = "scrape-0123456789-abcdefghij-KLMNOP"
 
@@ -161,6 +163,15 @@ def test_jobs_by_how_they_ended(monkeypatch: pytest.MonkeyPatch, away: bool, out
     monkeypatch.setattr("zinzino.tasks.client", Mock(side_effect=redis.ConnectionError if away else None))
     heartbeat.apply()
     assert grown(before, f"zinzino_job_seconds_count['{outcome}', 'zinzino.tasks.heartbeat']") == 1
+
+
+def test_the_first_failure_of_a_job_is_seen_to_happen(db: None) -> None:
+    """Prometheus sees a count grow, not begin."""
+    metrics.JOBS.clear()
+    tell_metrics()
+    found = scrape()
+    names = [sorted(["failure", job["task"]]) for job in JOBS.values()]
+    assert {found[f"zinzino_job_seconds_count{name}"] for name in names} == {0}
 
 
 def test_without_a_database_the_counters_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

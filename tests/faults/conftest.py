@@ -1,5 +1,6 @@
 """The running product, for the tests that kill its parts."""
 
+import secrets
 import signal
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from tests.faults.product import Product
 
 @pytest.fixture(scope="package")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    product = Product(tmp_path_factory.mktemp("p") / "var")
+    product = Product(tmp_path_factory.mktemp("p") / "var", METRICS_TOKEN=secrets.token_urlsafe())
     yield product
     if product.process and product.process.poll() is None:
         product.end(signal.SIGTERM)

@@ -26,6 +26,7 @@ from zinzino.tasks import HEARTBEAT_KEY
 FOLDER = ROOT / "deploy" / "observability"
 RULES = yaml.safe_load((FOLDER / "rules.yml").read_text())
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"]}
+CONFIG: dict[str, Any] = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
 DASHBOARD = json.loads((FOLDER / "grafana" / "dashboards" / "zinzino.json").read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 # As Grafana fills them in.
@@ -54,8 +55,10 @@ FORM = {
         },
     },
 }
-# Told by Patroni 2 to 4, with these labels.
-PATRONI = {name: {"scope", "name"} for name in ("patroni_primary", "patroni_sync_standby")}
+# Told by Patroni 2 to 4, with these labels; and what Prometheus says itself of each that it asks.
+OTHERS = {name: {"scope", "name"} for name in ("patroni_primary", "patroni_sync_standby")} | {
+    "up": {"job", "instance"}
+}
 FUNCTIONS = {"humanize", "humanizePercentage", "humanizeDuration"}
 
 
@@ -71,7 +74,7 @@ def series() -> dict[str, set[str]]:
             ends = {"counter": ("_total",), "gauge": ("",), "histogram": ("_count", "_sum", "_bucket")}[each._type]
             known |= {each._name + end: set(each._labelnames) for end in ends}
             known |= {f"{each._name}_bucket": {*each._labelnames, "le"}} if "_bucket" in ends else {}
-    return known | {family.name: labels_of(family) for family in sampled()} | PATRONI
+    return known | {family.name: labels_of(family) for family in sampled()} | OTHERS
 
 
 def sampled() -> list[Any]:
@@ -113,6 +116,7 @@ def values() -> dict[tuple[str, str], set[str]]:
         ("zinzino_pushes_total", "reason"): set(PushDelivery.Reason.values),
         ("zinzino_job_seconds_count", "outcome"): {"success", "failure", "retry"},
         ("zinzino_backup_age_seconds", "act"): set(backups.ACTS),
+        ("up", "job"): {job["job_name"] for job in CONFIG["scrape_configs"]},
     }
 
 
@@ -226,7 +230,7 @@ def test_every_alert_has_a_name_of_its_own_and_every_group() -> None:
 def test_everything_that_is_counted_is_shown_somewhere(db: None) -> None:
     """A metric that nobody looks at is only cost."""
     queries = " ".join(target["expr"] for panel in PANELS for target in panel["targets"])
-    families = {re.sub(r"_(total|sum|count|bucket)$", "", name) for name in series().keys() - PATRONI.keys()}
+    families = {re.sub(r"_(total|sum|count|bucket)$", "", name) for name in series().keys() - OTHERS.keys()}
     assert {name for name in families if name not in queries} == set()
 
 
@@ -246,16 +250,15 @@ def test_no_panel_lies_on_another() -> None:
 
 
 def test_prometheus_asks_the_services_of_compose() -> None:
-    config = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
     environment = COMPOSE["x-program"]["environment"]
-    for job in config["scrape_configs"]:
+    for job in CONFIG["scrape_configs"]:
         [found] = job["dns_sd_configs"]
         assert found["names"] == [job["job_name"]]
         assert job["job_name"] in COMPOSE["services"]
         assert str(found["port"]) == ("3000" if job["job_name"] == "web" else environment["METRICS_PORT"])
     [token] = COMPOSE["services"]["prometheus"]["configs"]
-    assert config["scrape_configs"][0]["authorization"]["credentials_file"] == token["target"]
-    assert config["rule_files"] == ["/etc/prometheus/rules.yml"]
+    assert CONFIG["scrape_configs"][0]["authorization"]["credentials_file"] == token["target"]
+    assert CONFIG["rule_files"] == ["/etc/prometheus/rules.yml"]
 
 
 @pytest.mark.parametrize("name", ["prometheus", "grafana"])
