@@ -21,7 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from devices.models import SupplementProfile
 from tests import make
 from tests.clients import Api, Phone, Unit
-from tests.sharing import Scheduling
+from tests.sharing import Scheduling, share
 from zinzino import lasting
 from zinzino.redis_client import client
 from zinzino.servers import attach
@@ -43,7 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long begins first, or it would be waited for at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    slow = {share(item.nodeid) for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: share(item.nodeid) not in slow)
 
 
 def pytest_collection_finish() -> None:
