@@ -132,6 +132,7 @@ class Bridge:
         while not self.stopping.is_set():
             try:
                 self.waiting.put(self.placed(message), timeout=1.0 if came.qos else None, block=bool(came.qos))
+                metrics.BRIDGE_WAITING.set(self.waiting.qsize())
                 return
             except queue.Full:
                 # What is read next has waited for us.

@@ -55,10 +55,10 @@ FORM = {
         },
     },
 }
+# What Prometheus puts on whatever it scrapes.
+SCRAPED = {"job", "instance"}
 # Told by Patroni 2 to 4, with these labels; and what Prometheus says itself of each that it asks.
-OTHERS = {name: {"scope", "name"} for name in ("patroni_primary", "patroni_sync_standby")} | {
-    "up": {"job", "instance"}
-}
+OTHERS = {name: {"scope", "name"} for name in ("patroni_primary", "patroni_sync_standby")} | {"up": SCRAPED}
 FUNCTIONS = {"humanize", "humanizePercentage", "humanizeDuration"}
 
 
@@ -142,7 +142,7 @@ def faults_of(tree: Expr) -> Iterator[str]:
             yield from faults_of_matcher(each.name, matcher)
     for each in nodes(tree):
         if isinstance(each, AggregateExpr) and each.modifier:
-            yield from (f"nothing has a label {name}" for name in set(each.modifier.labels) - told)
+            yield from (f"nothing has a label {name}" for name in set(each.modifier.labels) - told - SCRAPED)
 
 
 def faults_of_matcher(name: str, matcher: Any) -> Iterator[str]:
