@@ -71,6 +71,7 @@ class Product:
             "PUSH_TIMEOUT_S": "5",
         }
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.workers: list[subprocess.Popen[bytes]] = []
 
     def spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
         """In a group of its own, so that a worker dies with its children."""
@@ -88,7 +89,14 @@ class Product:
         return started
 
     def worker(self) -> subprocess.Popen[bytes]:
-        return self.spawn("worker", "-c", "2", "--without-mingle", "--without-gossip")
+        self.workers.append(self.spawn("worker", "-c", "2", "--without-mingle", "--without-gossip"))
+        return self.workers[-1]
+
+    def supervise(self) -> None:
+        """Start anew who ended: a worker that has a message in hand when its broker dies gives up (kombu 5.7)."""
+        for ended in [worker for worker in self.workers if worker.poll() is not None]:
+            self.workers.remove(ended)
+            self.worker()
 
     def beat(self, number: int) -> subprocess.Popen[bytes]:
         return self.spawn("beat", "--pidfile=", "-s", str(self.folder / f"beat{number}"))
@@ -173,6 +181,11 @@ def table(people: int, seconds: float, received: Counter[str]) -> Table:
     return shown
 
 
+def all_is_sent(product: Product) -> bool:
+    product.supervise()
+    return not waiting().exists()
+
+
 def ended() -> Counter[str]:
     return Counter(PushDelivery.objects.values_list("status", flat=True))
 
@@ -204,7 +217,7 @@ def test_whatever_dies_each_notification_comes_once(
     assert unwritten & google.by_id().keys()
 
     # The broker dies, with all that it held, while two other workers are at it.
-    product.worker()
+    product.supervise()
     product.worker()
     google.when(people // 3, product.broker.kill)
     product.broker.process.wait(within_s)
@@ -219,7 +232,7 @@ def test_whatever_dies_each_notification_comes_once(
     time.sleep(max(0.0, away_until - time.monotonic()))
     product.broker.start()
 
-    eventually(lambda: not waiting().exists(), within_s)
+    eventually(lambda: all_is_sent(product), within_s)
     received = Counter(google.by_id()) + Counter(apple.by_id())
     Console().print(table(people, time.monotonic() - began, received))
     assert Notification.objects.filter(type="reminder").count() == people
