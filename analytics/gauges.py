@@ -39,8 +39,12 @@ SELECT json_build_object(
          WHERE backend_type = 'client backend' GROUP BY 1) AS used),
     'most_connections', current_setting('max_connections')::int)::text"""
 OUTBOXES = {"mail": mails.due_since, "push": outbox.due_since}
+# A quiet primary sends nothing: who listens to it and has done all that it heard is not behind.
 REPLICA_LAG = """
-SELECT CASE WHEN pg_is_in_recovery() THEN extract(epoch FROM now() - pg_last_xact_replay_timestamp()) ELSE 0 END"""
+SELECT CASE WHEN NOT pg_is_in_recovery() THEN 0
+            WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
+                 AND EXISTS (SELECT FROM pg_stat_wal_receiver) THEN 0
+            ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END"""
 
 
 class Sampled(Collector):
