@@ -49,6 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     lasting.loaded()
+    lasting.settle()
 
 
 @pytest.hookimpl(optionalhook=True)

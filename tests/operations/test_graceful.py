@@ -31,7 +31,7 @@ from tests.processes import bare_environment, end
 from zinzino import embedded
 from zinzino.redis_client import client
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.enable_socket, pytest.mark.slow]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.enable_socket]
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 QUEUE = "celery"

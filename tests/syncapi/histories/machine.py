@@ -359,10 +359,10 @@ class Household(RuleBasedStateMachine):
     @invariant()
     def read_stays_read(self) -> None:
         if hasattr(self, "read"):
-            unread = Notification.objects.filter(user_id=self.alice.user.pk, is_read=False)
-            assert not self.read & set(unread.values_list("pk", flat=True)), "what was read is unread again"
-            read = Notification.objects.filter(user_id=self.alice.user.pk, is_read=True)
-            self.read |= set(read.values_list("pk", flat=True))
+            seen = Notification.objects.filter(user_id=self.alice.user.pk).values_list("pk", "is_read")
+            is_read = dict(seen)
+            assert not any(is_read.get(pk) is False for pk in self.read), "what was read is unread again"
+            self.read |= {pk for pk in is_read if is_read[pk]}
 
     def teardown(self) -> None:
         if not hasattr(self, "writers"):
