@@ -31,9 +31,13 @@ SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout',
        sync_tick(%(user_id)s)"""
 
 
-def _rows(name: str, row: str, source: str, kind: str, chosen: str = "true") -> str:
-    return f"""'{name}', (SELECT coalesce(json_agg({row} ORDER BY f.ts), '[]') FROM feed f {source}
-      WHERE f.kind = '{kind}' AND f.op = 'U' AND {chosen})"""
+def _lists(source: str, kinds: str, **rows: tuple[str, str]) -> str:
+    """Lists from one walk through a table: to open one of many partitions twice costs more than its rows."""
+    lists = ", ".join(
+        f"coalesce(json_agg({row} ORDER BY f.ts) FILTER (WHERE {chosen}), '[]') AS {name}"
+        for name, (row, chosen) in rows.items()
+    )
+    return f"(SELECT {lists} FROM feed f {source} WHERE f.kind IN ({kinds}) AND f.op = 'U')"
 
 
 def _deleted(kind: str) -> str:
@@ -44,6 +48,16 @@ _DEVICE = "JOIN devices d ON d.id = f.object_id AND d.user_id = %(user_id)s"
 _LOG = "JOIN activity_logs a ON a.id = f.object_id AND a.timestamp = f.part AND a.user_id = %(user_id)s"
 _NOTIFICATION = "JOIN notifications n ON n.id = f.object_id AND n.user_id = %(user_id)s"
 _NEW, _UPDATED = "f.created_ts > %(since)s", "f.created_ts <= %(since)s"
+_DEVICES = _lists(
+    _DEVICE,
+    "'device', 'device_state'",
+    rows=(DEVICE_JSON, "f.kind = 'device'"),
+    states=(STATE_JSON, "f.kind = 'device_state'"),
+)
+_LOGS = _lists(_LOG, "'activity_log'", new=(ACTIVITY_JSON, _NEW), updated=(ACTIVITY_JSON, _UPDATED))
+_NOTIFICATIONS = _lists(
+    _NOTIFICATION, "'notification'", new=(NOTIFICATION_JSON, _NEW), updated=(NOTIFICATION_JSON, _UPDATED)
+)
 
 # Whose first change is not committed yet has no clock: whatever comes will be stamped later than now.
 _CLOCK = """
@@ -61,10 +75,8 @@ reached AS (SELECT max(ts) AS ts, EXISTS (
     SELECT FROM sync_change c WHERE c.user_id = %(user_id)s AND c.ts > (SELECT max(ts) FROM feed)
        AND c.ts <= (SELECT ts FROM clock)) AS more FROM feed)
 SELECT clock.ts, clock.horizon, reached.ts, reached.more, json_build_object(
-  {_rows("updated_devices", DEVICE_JSON, _DEVICE, "device")},
-  {_rows("updated_states", STATE_JSON, _DEVICE, "device_state")},
-  {_rows("new_activity_logs", ACTIVITY_JSON, _LOG, "activity_log", _NEW)},
-  {_rows("new_notifications", NOTIFICATION_JSON, _NOTIFICATION, "notification", _NEW)},
+  'updated_devices', devices.rows, 'updated_states', devices.states,
+  'new_activity_logs', logs.new, 'new_notifications', notifications.new,
   'deleted_items', json_build_object('devices', {_deleted("device")},
       'activity_logs', {_deleted("activity_log")}, 'notifications', {_deleted("notification")}),
   'updated_profile', (SELECT {PROFILE_JSON} FROM feed f JOIN users u ON u.id = f.object_id
@@ -72,13 +84,12 @@ SELECT clock.ts, clock.horizon, reached.ts, reached.more, json_build_object(
   'updated_notification_settings', (SELECT {SETTINGS_JSON} FROM feed f
       JOIN notification_settings n ON n.user_id = f.object_id
       WHERE f.kind = 'notification_settings' AND n.user_id = %(user_id)s),
-  {_rows("updated_notifications", NOTIFICATION_JSON, _NOTIFICATION, "notification", _UPDATED)},
-  {_rows("updated_activity_logs", ACTIVITY_JSON, _LOG, "activity_log", _UPDATED)},
+  'updated_notifications', notifications.updated, 'updated_activity_logs', logs.updated,
   'sync_status', %(sync_status)s::text, 'applied', %(applied)s::json, 'conflicts', %(conflicts)s::json,
   'rejected', %(rejected)s::json,
   'sync_timestamp', iso_ms(CASE WHEN reached.more THEN reached.ts ELSE clock.ts END),
   'has_more', reached.more)::text
-FROM clock, reached"""
+FROM clock, reached, {_DEVICES} AS devices, {_LOGS} AS logs, {_NOTIFICATIONS} AS notifications"""
 
 # Small things once, on the first page; then notifications, then the log, each newest first, by
 # notifications_newest and activity_logs_of_user.

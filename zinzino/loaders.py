@@ -11,7 +11,8 @@ import orjson
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
-from psycopg.abc import Buffer
+from psycopg.abc import AdaptContext, Buffer
+from psycopg.adapt import Loader
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.json import JsonLoader
 
@@ -19,6 +20,11 @@ from psycopg.types.json import JsonLoader
 class UtcLoader(TimestamptzLoader):
     # Django compares it with what the connection is set to, and registers its own where they differ.
     timezone = UTC
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        """Without the question which zone the session is in, that its parent asks for each result."""
+        Loader.__init__(self, oid, context)
+        self._timezone = UTC
 
     def load(self, data: Buffer) -> datetime:
         try:

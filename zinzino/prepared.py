@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
 
@@ -21,7 +21,10 @@ PLACEHOLDER = re.compile(r"%%|%s|%\((\w+)\)s")
 
 
 class PreparedCursor(psycopg.RawCursor[Any]):
-    """psycopg takes a statement of more than 4 kB apart anew at each execution; this one remembers."""
+    """psycopg takes a statement of more than 4 kB apart anew at each execution; this one remembers.
+
+    In bytes, whose hash is remembered, too: by the whole statement psycopg knows that it is prepared.
+    """
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> "PreparedCursor":
         if params is None:
@@ -31,7 +34,7 @@ class PreparedCursor(psycopg.RawCursor[Any]):
 
 
 @functools.lru_cache(maxsize=256)
-def _numbered(statement: str) -> tuple[str, list[str]]:
+def _numbered(statement: str) -> tuple[bytes, list[str]]:
     """`$1` for `%(name)s`, the same number wherever the name stands, and the names in their order; or for `%s`."""
     places = itertools.count(1)
     numbers: dict[str, int] = {}
@@ -41,15 +44,16 @@ def _numbered(statement: str) -> tuple[str, list[str]]:
             return "%"
         return f"${next(places)}" if found[1] is None else f"${numbers.setdefault(found[1], len(numbers) + 1)}"
 
-    return PLACEHOLDER.sub(number, statement), list(numbers)
+    return PLACEHOLDER.sub(number, statement).encode(), list(numbers)
 
 
 def prepared() -> CursorWrapper:
     """A cursor as `connection.cursor()` gives one, whose statements the connection keeps (DATABASE_PREPARE)."""
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        return connection._prepare_cursor(PreparedCursor(connection.connection))  # type: ignore[attr-defined, no-any-return]
+    database = connections[DEFAULT_DB_ALIAS]  # `connection` would look for it at each name
+    database.close_if_health_check_failed()
+    database.ensure_connection()
+    with database.wrap_database_errors:
+        return database._prepare_cursor(PreparedCursor(database.connection))  # type: ignore[attr-defined, no-any-return]
 
 
 def fetched(model: type[M], rest: str, parameters: Sequence[Any]) -> list[M]:
