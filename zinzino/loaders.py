@@ -22,15 +22,14 @@ class UtcLoader(TimestamptzLoader):
     timezone = UTC
 
     def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
-        """Without the question which zone the session is in, that its parent asks for each result."""
+        """Without what its parent asks of the session for each result and hardly any instant needs."""
         Loader.__init__(self, oid, context)
-        self._timezone = UTC
 
     def load(self, data: Buffer) -> datetime:
         try:
             at = datetime.fromisoformat(str(data, "ascii"))
         except ValueError:  # before Christ, or years of five digits
-            at = super().load(data)
+            at = TimestamptzLoader(self.oid, self.connection).load(data)
         return at.astimezone(UTC)
 
 
