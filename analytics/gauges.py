@@ -39,11 +39,10 @@ SELECT json_build_object(
          WHERE backend_type = 'client backend' GROUP BY 1) AS used),
     'most_connections', current_setting('max_connections')::int)::text"""
 OUTBOXES = {"mail": mails.due_since, "push": outbox.due_since}
-# A quiet primary sends nothing: who listens to it and has done all that it heard is not behind.
+WRITTEN = "SELECT pg_current_wal_lsn()::text"
+# Of a quiet primary the last that was replayed is old: who has done all that was written is not behind.
 REPLICA_LAG = """
-SELECT CASE WHEN NOT pg_is_in_recovery() THEN 0
-            WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
-                 AND EXISTS (SELECT FROM pg_stat_wal_receiver) THEN 0
+SELECT CASE WHEN NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= %s::pg_lsn THEN 0
             ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END"""
 
 
@@ -93,9 +92,12 @@ def gauges(*, now: datetime) -> Iterator[Metric]:
         ("safety_stops", "Orders that stop dispensing.", facts["safety_stops"]),
         ("database_connections_most", "What the server allows.", facts["most_connections"]),
         ("fleet_summed_days_ago", "How old the newest sums of the fleet are; 2 is new.", facts["summed_days_ago"]),
-        ("analytics_lag_seconds", "How far the replica of analytics is behind.", replica_lag_s()),
     ):
         yield GaugeMetricFamily(f"zinzino_{name}", said, value=float(value or 0))
+    if (behind := replica_lag_s()) is not None:
+        yield GaugeMetricFamily(
+            "zinzino_analytics_lag_seconds", "How far the replica of analytics is behind.", value=behind
+        )
     used = GaugeMetricFamily(
         "zinzino_database_connections", "Connections to the database server, by state.", labels=("state",)
     )
@@ -117,9 +119,17 @@ def asked(now: datetime) -> dict[str, Any]:
         return facts
 
 
-def replica_lag_s() -> float:
+def replica_lag_s() -> float | None:
+    """Of a replica that is away, or that does not say, nobody knows; it takes no other gauge along."""
     if "analytics" not in settings.DATABASES:
         return 0.0
-    with connections["analytics"].cursor() as cursor:
-        cursor.execute(REPLICA_LAG)
-        return float(cursor.fetchone()[0] or 0)
+    with connection.cursor() as cursor:
+        cursor.execute(WRITTEN)
+        written = cursor.fetchone()
+    try:
+        with connections["analytics"].cursor() as cursor:
+            cursor.execute(REPLICA_LAG, written)
+            return float(cursor.fetchone()[0] or 0)
+    except DatabaseError as error:
+        log.warning("the replica does not say how far it is behind", error=type(error).__name__)
+        return None

@@ -51,7 +51,7 @@ _NEW, _UPDATED = "f.created_ts > %(since)s", "f.created_ts <= %(since)s"
 _DEVICES = _lists(
     _DEVICE,
     "'device', 'device_state'",
-    rows=(DEVICE_JSON, "f.kind = 'device'"),
+    devices=(DEVICE_JSON, "f.kind = 'device'"),
     states=(STATE_JSON, "f.kind = 'device_state'"),
 )
 _LOGS = _lists(_LOG, "'activity_log'", new=(ACTIVITY_JSON, _NEW), updated=(ACTIVITY_JSON, _UPDATED))
@@ -75,7 +75,7 @@ reached AS (SELECT max(ts) AS ts, EXISTS (
     SELECT FROM sync_change c WHERE c.user_id = %(user_id)s AND c.ts > (SELECT max(ts) FROM feed)
        AND c.ts <= (SELECT ts FROM clock)) AS more FROM feed)
 SELECT clock.ts, clock.horizon, reached.ts, reached.more, json_build_object(
-  'updated_devices', devices.rows, 'updated_states', devices.states,
+  'updated_devices', devices.devices, 'updated_states', devices.states,
   'new_activity_logs', logs.new, 'new_notifications', notifications.new,
   'deleted_items', json_build_object('devices', {_deleted("device")},
       'activity_logs', {_deleted("activity_log")}, 'notifications', {_deleted("notification")}),

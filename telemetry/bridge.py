@@ -176,7 +176,10 @@ class Bridge:
             while not self.stopping.is_set():
                 if batch := self.next_batch():
                     self.take(batch)
-                elif self.draining and self.client.is_connected():
+                    continue
+                # Whoever put it there may have counted it after it was taken.
+                metrics.BRIDGE_WAITING.set(self.waiting.qsize())
+                if self.draining and self.client.is_connected():
                     break
         finally:
             self.stopping.set()

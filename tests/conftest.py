@@ -32,7 +32,6 @@ hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    lasting.begin()
     if not hasattr(config, "workerinput"):  # one run, not each of its pytest-xdist workers
         _take_turns()
     attach()
@@ -47,9 +46,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: share(item.nodeid) not in slow)
 
 
-def pytest_collection_finish() -> None:
-    lasting.loaded()
-    lasting.settle()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    lasting.begin()
+    try:
+        return (yield)
+    finally:
+        lasting.settle()
 
 
 @pytest.hookimpl(optionalhook=True)

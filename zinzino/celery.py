@@ -30,9 +30,10 @@ def tell_metrics(**_kwargs: Any) -> None:
     from zinzino import metrics
     from zinzino.timetable import JOBS
 
-    # A count that begins with the first failure would hide it: Prometheus sees only what grows.
+    # A count that begins with the first of its kind would hide it: Prometheus sees only what grows.
     for job in JOBS.values():
-        metrics.JOBS.labels(job["task"], "failure")
+        for outcome in ("failure", "success"):
+            metrics.JOBS.labels(job["task"], outcome)
     metrics.listen()
 
 

@@ -24,5 +24,5 @@ def settle() -> None:
     Each full collection looked at all of Django, which took a sixth of what the workers did.
     """
     gc.collect()
-    gc.freeze()
+    loaded()
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])

@@ -121,7 +121,7 @@ PUSHES = Counter(
 JOBS = Histogram(
     "zinzino_job_seconds",
     "How long jobs took, by name and by how they ended.",
-    ("job", "outcome"),
+    ("task", "outcome"),  # `job` is Prometheus's own
     buckets=(0.01, 0.05, 0.25, 1, 5, 15, 60, 120),
     registry=COUNTED,
 )
@@ -173,6 +173,8 @@ def listen() -> None:
     """For a process that serves no requests, where METRICS_PORT is set: its counters at a port of its own."""
     if not settings.METRICS_PORT:
         return
+    if IS_SHARED:
+        drop_the_dead()
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(FOLDER))  # type: ignore[no-untyped-call]
     start_http_server(settings.METRICS_PORT, addr=settings.METRICS_HOST, registry=registry)

@@ -165,13 +165,23 @@ def test_jobs_by_how_they_ended(monkeypatch: pytest.MonkeyPatch, away: bool, out
     assert grown(before, f"zinzino_job_seconds_count['{outcome}', 'zinzino.tasks.heartbeat']") == 1
 
 
-def test_the_first_failure_of_a_job_is_seen_to_happen(db: None) -> None:
+def test_the_first_end_of_a_job_is_seen_to_happen(db: None) -> None:
     """Prometheus sees a count grow, not begin."""
     metrics.JOBS.clear()
     tell_metrics()
     found = scrape()
-    names = [sorted(["failure", job["task"]]) for job in JOBS.values()]
+    ends = ("failure", "success")
+    names = [sorted([end, job["task"]]) for job in JOBS.values() for end in ends]
     assert {found[f"zinzino_job_seconds_count{name}"] for name in names} == {0}
+
+
+def test_a_replica_that_is_away_takes_no_other_gauge_along(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
+    away = Mock(cursor=Mock(side_effect=DatabaseError("host=10.0.0.9")))
+    monkeypatch.setattr(gauges, "settings", Mock(DATABASES={"analytics": {}}))
+    monkeypatch.setattr(gauges, "connections", {"analytics": away})
+    found = scrape()
+    assert (found["zinzino_database_up[]"], found["zinzino_safety_stops[]"]) == (1, 0)
+    assert "zinzino_analytics_lag_seconds[]" not in found
 
 
 def test_without_a_database_the_counters_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

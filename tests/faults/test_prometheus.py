@@ -71,6 +71,7 @@ def test_it_hears_us_by_the_token_alone_and_judges_every_rule(prometheus: Ask, r
 
     eventually(lambda: value('sum(zinzino_http_request_seconds_count{job="web",route="time"})') >= 1)
     eventually(lambda: value('min(zinzino_database_up{job="web"})') == 1)
+    eventually(lambda: value('sum(zinzino_job_seconds_count{task="zinzino.tasks.heartbeat"})') >= 1, within_s=15)
     targets = {each["labels"]["job"]: each for each in prometheus("targets")["activeTargets"]}
     assert (targets["web"]["health"], targets["web"]["lastError"]) == ("up", "")
     eventually(lambda: value('up{job="stranger"}') == 0)

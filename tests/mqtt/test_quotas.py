@@ -70,6 +70,12 @@ def hear(bridge: Bridge, device_id: uuid.UUID, *kinds: str, qos: int = 1) -> lis
 MIDS = iter(range(1, 1_000_000))
 
 
+def test_what_waits_is_counted_as_it_comes(bridge: Bridge) -> None:
+    """Not only when a batch ends: where none ends any more, the alert asks for what waits."""
+    hear(bridge, uuid.uuid4(), "evt", "hb")
+    assert metrics.COUNTED.get_sample_value("zinzino_bridge_waiting") == 2
+
+
 def line_of(bridge: Bridge) -> Line:
     line: Any = bridge.client
     assert isinstance(line, Line)

@@ -12,7 +12,7 @@ from paho.mqtt.properties import Properties
 
 from tests.test_settings import ROOT
 from zinzino import celery, clock
-from zinzino.lasting import settle
+from zinzino.lasting import begin, settle
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +40,12 @@ print(gc.isenabled(), gc.get_freeze_count() > 50_000, gc.get_stats()[2]["collect
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "True True 0"
+
+
+def test_who_settles_collects_again_whatever_came_before() -> None:
+    begin()
+    settle()
+    assert gc.isenabled()
 
 
 def test_messages_are_not_interrupted_by_the_collector() -> None:

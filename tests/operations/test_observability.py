@@ -222,6 +222,11 @@ def test_an_alert_has_the_form_of_one_and_fires_on_a_condition(alert: str) -> No
             assert not found["function"] or found["function"] in FUNCTIONS
 
 
+def test_no_label_of_ours_is_one_that_prometheus_puts_there(db: None) -> None:
+    """Ours would be called `exported_job`, and the name of a process would stand in its place."""
+    assert [name for name, labels in series().items() if labels & SCRAPED and name != "up"] == []
+
+
 def test_every_alert_has_a_name_of_its_own_and_every_group() -> None:
     assert len(ALERTS) == sum(len(group["rules"]) for group in RULES["groups"])
     assert len({group["name"] for group in RULES["groups"]}) == len(RULES["groups"])

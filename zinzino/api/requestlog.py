@@ -11,7 +11,8 @@ from zinzino.api.bearer import Kind, bearer
 PROBES = ("health", "health/live", "health/ready", "metrics")
 
 NAME = "zinzino.requests"
-log, wanted = structlog.stdlib.get_logger(NAME), logging.getLogger(NAME).isEnabledFor
+log = structlog.stdlib.get_logger(NAME)
+wanted = logging.getLogger(NAME).isEnabledFor
 
 
 def log_request(request: HttpRequest, response: HttpResponse, *, ms: float) -> None:
