@@ -3,12 +3,14 @@
 import io
 import json
 import stat
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 
 from accounts.models import User
@@ -46,7 +48,14 @@ def signed_in(email: str = DEMO) -> Api:
     return Api(answer.data["token"])
 
 
-def test_the_history_shows_in_every_list(db: None) -> None:
+@pytest.fixture
+def noon() -> Iterator[None]:
+    """In Istanbul, yesterday. Before midnight the same doses fall into one day less."""
+    with time_machine.travel(clock.now().replace(hour=9, minute=0) - timedelta(days=1), tick=False):
+        yield
+
+
+def test_the_history_shows_in_every_list(db: None, noon: None) -> None:
     command()
     phone = signed_in()
     kitchen, bedroom = phone.get("/devices").data
