@@ -123,10 +123,10 @@ def replica_lag_s() -> float | None:
     """Of a replica that is away, or that does not say, nobody knows; it takes no other gauge along."""
     if "analytics" not in settings.DATABASES:
         return 0.0
-    with connection.cursor() as cursor:
-        cursor.execute(WRITTEN)
-        written = cursor.fetchone()
     try:
+        with connection.cursor() as cursor:
+            cursor.execute(WRITTEN)
+            written = cursor.fetchone()
         with connections["analytics"].cursor() as cursor:
             cursor.execute(REPLICA_LAG, written)
             return float(cursor.fetchone()[0] or 0)

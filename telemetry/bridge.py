@@ -176,10 +176,7 @@ class Bridge:
             while not self.stopping.is_set():
                 if batch := self.next_batch():
                     self.take(batch)
-                    continue
-                # Whoever put it there may have counted it after it was taken.
-                metrics.BRIDGE_WAITING.set(self.waiting.qsize())
-                if self.draining and self.client.is_connected():
+                elif self.draining and self.client.is_connected():
                     break
         finally:
             self.stopping.set()
@@ -211,6 +208,8 @@ class Bridge:
             singles += urgency == len(URGENCY)
             if len(batch) == 1:
                 until = time.monotonic() + BATCH_WAIT_S
+        # Also of nothing: the network's thread may have counted what had just been taken.
+        metrics.BRIDGE_WAITING.set(self.waiting.qsize())
         return batch
 
     def insist(self, act: Callable[[], None]) -> None:
@@ -249,7 +248,6 @@ class Bridge:
             metrics.BRIDGE_MESSAGES.labels(kind if kind in KINDS else "other").inc(count)
         metrics.BRIDGE_BATCH.observe(seconds)
         metrics.BRIDGE_LAG.observe(max(0.0, (clock.now() - min(each.at for each in batch)).total_seconds()))
-        metrics.BRIDGE_WAITING.set(self.waiting.qsize())
 
     def take_single(self, messages: Sequence[Message]) -> None:
         places = [topics.address_of(message.topic) for message in messages]

@@ -175,6 +175,21 @@ def test_the_first_end_of_a_job_is_seen_to_happen(db: None) -> None:
     assert {found[f"zinzino_job_seconds_count{name}"] for name in names} == {0}
 
 
+def test_what_a_killed_process_held_is_forgotten_where_the_next_one_tells_its_own(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings.METRICS_PORT = 9
+    for name, value in {"FOLDER": tmp_path, "IS_SHARED": True, "start_http_server": Mock()}.items():
+        monkeypatch.setattr(metrics, name, value)
+    for name in ("gauge_livesum_999999999.db", f"gauge_livesum_{os.getpid()}.db", "counter_999999999.db"):
+        (tmp_path / name).touch()
+    metrics.listen()
+    assert {each.name for each in tmp_path.iterdir()} == {
+        f"gauge_livesum_{os.getpid()}.db",
+        "counter_999999999.db",
+    }
+
+
 def test_a_replica_that_is_away_takes_no_other_gauge_along(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
     away = Mock(cursor=Mock(side_effect=DatabaseError("host=10.0.0.9")))
     monkeypatch.setattr(gauges, "settings", Mock(DATABASES={"analytics": {}}))

@@ -73,7 +73,21 @@ MIDS = iter(range(1, 1_000_000))
 def test_what_waits_is_counted_as_it_comes(bridge: Bridge) -> None:
     """Not only when a batch ends: where none ends any more, the alert asks for what waits."""
     hear(bridge, uuid.uuid4(), "evt", "hb")
-    assert metrics.COUNTED.get_sample_value("zinzino_bridge_waiting") == 2
+    assert waiting() == 2
+    bridge.stopping.set()
+    assert len(bridge.next_batch()) == 2
+    assert waiting() == 0
+
+
+def test_what_is_counted_too_late_is_forgotten_when_nothing_comes(bridge: Bridge) -> None:
+    metrics.BRIDGE_WAITING.set(1)
+    bridge.stopping.set()
+    assert bridge.next_batch() == []
+    assert waiting() == 0
+
+
+def waiting() -> float | None:
+    return metrics.COUNTED.get_sample_value("zinzino_bridge_waiting")
 
 
 def line_of(bridge: Bridge) -> Line:

@@ -145,13 +145,13 @@ def test_lines_of_ours_are_told_by_their_constant_words(sentry: Sentry) -> None:
     except OSError:
         structlog.get_logger("telemetry.bridge").exception("a batch was lost", batch=SECRETS["name"])
     logging.getLogger("zinzino.api.errors").error("no field has refused %s", SECRETS["mail"])
-    logging.getLogger("elsewhere.library").error(f"cannot send to {SECRETS['mail']}")  # noqa: G004
+    logging.getLogger("another.package").error(f"cannot send to {SECRETS['mail']}")  # noqa: G004
     logging.getLogger("zinzino.api.errors").warning("a dependency is down")
     events = sentry.events
     assert [event["message"] for event in events if "exception" not in event] == [
         "pushes are held back",
         "no field has refused %s",
-        "elsewhere.library",
+        "another.package",
     ]
     assert [types(event) for event in events if "exception" in event] == [["OSError"]]
     assert not any(secret in "".join(sentry.received) for secret in SECRETS.values())
