@@ -25,9 +25,12 @@ def filled_in(
     """
     form: Any = kept.forms.pop(serializer, None) or serializer()
     form.initial_data, form._context = given, context or {}
-    form.is_valid(raise_exception=True)
-    data: dict[str, Any] = form.validated_data
-    form.initial_data, form._context = None, {}
+    try:
+        form.is_valid(raise_exception=True)
+        data: dict[str, Any] = form.validated_data
+    finally:
+        # A form is a circle, with its fields: it would hold the body until the garbage collector comes.
+        form.initial_data, form._context = None, {}
     del form._validated_data, form._errors
     kept.forms[serializer] = form
     return data
