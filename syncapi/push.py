@@ -53,7 +53,8 @@ class Entries:
     def told(self) -> dict[str, str]:
         """The status, and the lists as JSON text: what people wrote may hold larger numbers than orjson takes."""
         lists = {"applied": self.applied, "conflicts": self.conflicts, "rejected": self.rejected}
-        return {"sync_status": self.status, **{name: json.dumps(entries) for name, entries in lists.items()}}
+        told = {name: json.dumps(entries) if entries else "[]" for name, entries in lists.items()}
+        return {"sync_status": self.status, **told}
 
 
 def in_turn(user_id: UUID, work: Callable[[], T]) -> T:
