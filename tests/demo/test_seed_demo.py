@@ -15,8 +15,9 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import User
 from devices.models import Device
-from notifications.models import Notification
+from notifications.models import Notification, NotificationSettings
 from telemetry.models import ActivityLog
+from telemetry.tasks import send_reminders
 from tests.clients import Api, Unit
 from tests.threads import together
 from zinzino import clock
@@ -88,6 +89,17 @@ def test_it_can_be_made_at_any_hour(db: None, hour: int) -> None:
     seed(now=datetime(2026, 3, 2, hour, 30, tzinfo=UTC))
     doses = Device.objects.order_by("created_at").values_list("total_doses_dispensed", flat=True)
     assert list(doses) == [13, 14]
+
+
+def test_no_reminder_of_the_fortnight_is_late(db: None, noon: None, caplog: pytest.LogCaptureFixture) -> None:
+    command()
+    told = Notification.objects.filter(type="reminder").count()
+    assert send_reminders() == 0
+    assert "late" not in caplog.text
+    assert Notification.objects.filter(type="reminder").count() == told
+    next_at = NotificationSettings.objects.get(user__email=DEMO).next_reminder_at
+    assert next_at is not None
+    assert clock.now() < next_at < clock.now() + timedelta(days=1)
 
 
 def test_staff_can_enter_the_back_office(db: None) -> None:

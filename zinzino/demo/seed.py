@@ -21,6 +21,7 @@ from devices import services as devices
 from devices.credentials import DeviceCaller
 from devices.models import Device, DeviceCredential
 from notifications import services as notifications
+from notifications.models import NotificationSettings
 from telemetry import partitions, presence
 from telemetry import services as telemetry
 from telemetry.events import Reading
@@ -108,6 +109,8 @@ def make_household(now: datetime) -> None:
             notifications.mark_all_read(user.pk, now=at(morning, 10, 0, zone))
     newest = kitchen_day(DAYS - 1, today, zone)
     presence.report_status(kitchen.id, levels(newest, firmware_version="1.4.2"), now=now)
+    # Those of the fortnight would be told as a fortnight late.
+    NotificationSettings.objects.filter(user=user.pk).update(replan_from=now)
 
 
 def dispenser(
